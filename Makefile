@@ -1,0 +1,48 @@
+# `make help` lists the targets. Each sets up the environment first, and does nothing where nothing is to be done.
+SHELL := bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help run test check lock clean setup
+
+PYTHON ?= python3.11
+# DVC runs the stages with the `python` that it finds on PATH.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONPATH PYTHONHOME
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do \
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+run: setup .venv/params-checked ## run the pipeline: download, preprocess, train, evaluate
+	@dvc repro
+	@python -m checks.summary
+
+test: setup ## run all tests
+	@python -m pytest
+
+check: setup ## format, lint, types, params.yaml, dvc.yaml
+	ruff format --check .
+	ruff check .
+	mypy
+	python -m stages.params
+	python -m checks.status
+
+lock: setup ## renew requirements.txt from requirements.in
+	pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.txt requirements.in
+
+clean: ## remove the environment and all that the pipeline can make again
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dvc_plots data/raw data/processed data/model
+
+# The environment is made anew when the content of requirements.txt changed, or when an earlier attempt broke off.
+setup:
+	@cmp -s requirements.txt .venv/requirements.txt || { \
+		$(PYTHON) checks/machine.py || exit; \
+		echo "setting up .venv from requirements.txt (a few minutes, once)"; \
+		rm -rf .venv && $(PYTHON) -m venv .venv && \
+		.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt && \
+		cp requirements.txt .venv/requirements.txt; }
+
+# Faults in params.yaml are reported before DVC removes the outputs that it is about to make again.
+.venv/params-checked: params.yaml data/sources.yaml stages/params.py stages/strict_yaml.py stages/catalogue.py | setup
+	@python -m stages.params && touch $@

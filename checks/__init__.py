@@ -1,0 +1,1 @@
+"""What people and CI run over the pipeline."""

@@ -1,0 +1,36 @@
+"""Random changes of training images: shifted, rotated, zoomed."""
+
+import math
+
+import tensorflow as tf
+
+from stages import params
+
+
+def augment(images: tf.Tensor, limits: params.Augment, seed: tf.Tensor) -> tf.Tensor:
+    """Move each image (n, height, width, channels) float32 by its own random affine map; the same for the same seed.
+
+    seed: (2,) int32. Pixels from outside the image are 0, those in between are interpolated.
+    """
+    if not (limits.shift or limits.rotate or limits.zoom):
+        return images
+    count, height, width, _ = images.shape
+    draws = tf.random.stateless_uniform((4, count), seed, -1, 1, alg="philox")
+    angle = draws[0] * (limits.rotate * math.pi / 180)
+    scale = 1 + draws[1] * limits.zoom
+    right, down = draws[2] * limits.shift, draws[3] * limits.shift
+    cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
+    # Rotated and scaled about the centre, then shifted. Rows of the map from output to input pixels:
+    # (a0, a1, a2, b0, b1, b2, 0, 0), x' = a0 x + a1 y + a2, y' = b0 x + b1 y + b2.
+    x, y = (width - 1) / 2, (height - 1) / 2
+    zero = tf.zeros_like(angle)
+    a = (cosine, -sine, x - cosine * x + sine * y + right)
+    b = (sine, cosine, y - sine * x - cosine * y + down)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack([*a, *b, zero, zero], axis=1),
+        output_shape=(height, width),
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )

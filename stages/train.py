@@ -1,0 +1,170 @@
+"""Train the network.
+
+in:  data/processed/{train,validation}_*.npy, params.yaml: seed, model, train
+out: data/model/model.keras, metrics/history.csv
+"""
+
+from stages import errors, params, runtime
+
+if __name__ == "__main__":
+    with errors.reported("train"):  # before NumPy and TensorFlow are imported, or it has no effect
+        runtime.prepare(params.load_params().train.determinism)
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from stages import dataset, files
+from stages import model as network
+from stages.augment import augment
+from stages.errors import InputError
+
+HISTORY = Path("metrics/history.csv")
+CHUNK = 4096  # images that go to the compiled loop at a time: often enough for progress, seldom enough to cost nothing
+Split = tuple[NDArray, NDArray[np.uint8]]
+
+
+def train_cnn_model(
+    model: keras.Sequential,
+    images: NDArray,
+    labels: NDArray[np.uint8],
+    options: params.Train,
+    seed: int,
+    validation: Split | None = None,
+) -> pd.DataFrame:
+    """Train the model in place.
+
+    images: (n, height, width, channels), in the range that the model takes; labels: (n,), from 0.
+    validation: images and labels to be measured on after each epoch; never trained on.
+    Returns a row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate (the last one used).
+    Loss and accuracy are means over the epoch, as the weights change. An incomplete last batch is left out;
+    which images are in it changes with each epoch. Raises InputError where the data is less than a batch,
+    or where training diverges.
+    """
+    batch_size, steps = options.batch_size, len(images) // options.batch_size
+    if not steps:
+        raise InputError(
+            f"train.batch_size: expected at most the {len(images)} training images. Received: {batch_size}."
+        )
+    rates = learning_rates(options, steps)
+    run_chunk = compile_loop(model, images, options, seed)
+    predict = network.predictor(model)
+    chunk = max(CHUNK // batch_size, 1)
+    history = []
+    for epoch in range(options.epochs):
+        started = time.monotonic()
+        order = np.random.default_rng((seed, epoch)).permutation(len(images))[: steps * batch_size]
+        totals = np.zeros(2)
+        name = f"epoch {epoch + 1}/{options.epochs}"
+        with tqdm(desc=name, total=steps, unit="batch", leave=False, disable=None) as bar:
+            for first in range(0, steps, chunk):
+                rows = order[first * batch_size : (first + chunk) * batch_size]
+                count = len(rows) // batch_size
+                step = epoch * steps + first
+                totals += run_chunk(images[rows], labels[rows].astype(np.int32), rates[step : step + count], step)
+                bar.update(count)
+        loss, accuracy = totals / (steps * batch_size)
+        if not math.isfinite(loss):
+            raise InputError(
+                f"{name}: expected a finite loss. Received: {loss}. Training diverged: lower train.learning_rate "
+                f"(now {options.learning_rate})."
+            )
+        row = {"loss": loss, "accuracy": accuracy, "val_loss": None, "val_accuracy": None}
+        if validation and len(validation[1]):
+            measured = network.loss_and_accuracy(predict(validation[0], CHUNK), validation[1])
+            row |= {f"val_{key}": value for key, value in measured.items()}
+        history.append({"epoch": epoch + 1, **row, "learning_rate": rates[(epoch + 1) * steps - 1]})
+        values = "  ".join(f"{key} {value:.4f}" for key, value in row.items() if value is not None)
+        print(f"{name}  {values}  {time.monotonic() - started:.1f} s", flush=True)
+    return pd.DataFrame(history)
+
+
+def learning_rates(options: params.Train, steps: int) -> NDArray[np.float32]:
+    """The learning rate of every step of every epoch.
+
+    one_cycle: from a 25th up to the learning rate in the first quarter, then down to 0, both linear (after
+    L. Smith, N. Topin, arXiv:1708.07120). Only exactly rounded arithmetic: the same on every CPU.
+    """
+    total = options.epochs * steps
+    if options.schedule == "constant":
+        return np.full(total, options.learning_rate, np.float32)
+    rise = max(total // 4, 1)
+    up = 0.04 + 0.96 * np.arange(rise) / rise
+    down = np.arange(total - rise, 0, -1) / (total - rise) if total > rise else np.empty(0)
+    return (options.learning_rate * np.concatenate([up, down])).astype(np.float32)
+
+
+def compile_loop(model: keras.Sequential, images: NDArray, options: params.Train, seed: int) -> Callable:
+    """Compile the training of a chunk, a few batches one after the other, into one graph.
+
+    The function returned takes images (k * batch_size, height, width, channels), labels (k * batch_size,)
+    int32, learning rates (k,) float32 and the number of the first step; it gives the summed loss and the
+    number of right answers, (2,) float32.
+    """
+    logits_model = network.logits_of(model)
+    variables = model.trainable_variables
+    classes, batch_size = model.output_shape[-1], options.batch_size
+    adam, sgd = keras.optimizers.Adam, keras.optimizers.SGD
+    optimizer = adam() if options.optimizer == "adam" else sgd(momentum=0.9, nesterov=True)
+    optimizer.build(variables)
+
+    def gradients_of(images: tf.Tensor, labels: tf.Tensor, noise: tf.Tensor) -> tuple:
+        targets = tf.one_hot(labels, classes) * (1 - options.label_smoothing) + options.label_smoothing / classes
+        images = augment(tf.cast(images, tf.float32), options.augment, noise)
+        with tf.GradientTape() as tape:
+            logits = logits_model(images, training=True)
+            loss = tf.reduce_sum(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+            mean = loss / batch_size
+        hits = tf.reduce_sum(tf.cast(tf.argmax(logits, 1, tf.int32) == labels, tf.float32))
+        return tf.stack([loss, hits]), tape.gradient(mean, variables)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, *images.shape[1:]), images.dtype),
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None,), tf.float32),
+            tf.TensorSpec((), tf.int32),
+        ]
+    )
+    def run_chunk(images: tf.Tensor, labels: tf.Tensor, rates: tf.Tensor, first_step: tf.Tensor) -> tf.Tensor:
+        images = tf.reshape(images, (-1, batch_size, *images.shape[1:]))
+        labels = tf.reshape(labels, (-1, batch_size))
+        totals = tf.zeros(2)
+        for number in tf.range(len(rates)):
+            noise = [(seed, (first_step + number) * network.SHARDS + shard) for shard in range(network.SHARDS)]
+            shards = zip(network.in_shards(images[number]), network.in_shards(labels[number]), noise, strict=True)
+            counts, gradients = zip(*[gradients_of(*shard) for shard in shards], strict=True)
+            optimizer.learning_rate.assign(rates[number])
+            optimizer.apply([tf.add_n(parts) for parts in zip(*gradients, strict=True)], variables)
+            totals += tf.add_n(counts)
+        return totals
+
+    return lambda *chunk: run_chunk(*map(tf.constant, chunk)).numpy()
+
+
+def main() -> None:
+    options = params.load_params()
+    summary = json.loads((dataset.PROCESSED / "summary.json").read_text())
+    images, labels = dataset.open_split("train")
+    runtime.set_global_seed(options.seed)
+    model = network.build_cnn_model(images.shape[1:], len(summary["classes"]), options.model)
+    model.summary()
+    history = train_cnn_model(model, images, labels, options.train, options.seed, dataset.open_split("validation"))
+    network.save_model(model)
+    with files.whole(HISTORY, "w") as out:
+        history.to_csv(out, index=False, float_format="%.6g", lineterminator="\n")
+    print(f"train: accuracy in the last epoch {history['accuracy'].iloc[-1]:.4f}")
+
+
+if __name__ == "__main__":
+    with errors.reported("train"):
+        main()
