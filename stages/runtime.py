@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +32,9 @@ PORTABLE = {
     "OPENBLAS_CORETYPE": "Haswell",
 }
 
+# Keras imports these where they are installed, for wrappers that nobody uses here: 2 s and 120 MB.
+OPTIONAL = ("sklearn", "scipy", "matplotlib", "pandas", "PIL")
+
 
 def prepare(determinism: str) -> None:
     """Set the environment, then import TensorFlow without its start-up noise and set it up.
@@ -49,11 +52,11 @@ def prepare(determinism: str) -> None:
         os.environ.update(REPEATABLE)
     if determinism == "portable":
         os.environ.update(PORTABLE)
-    with _quiet_stderr():
+    with _quiet_stderr(), _hidden(OPTIONAL):
+        import keras
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # here it complains of a GPU that is not there
-    import keras
 
     # A keras.json in the home directory must not change the result.
     keras.config.set_floatx("float32")
@@ -85,6 +88,18 @@ def _require_avx2() -> None:
             f"{machine} without them, on {sys.platform}. Set train.determinism to 'machine': the same bits run after "
             "run, on machines like this one."
         )
+
+
+@contextmanager
+def _hidden(modules: Iterable[str]) -> Iterator[None]:
+    """Let the modules named look as if they were not installed, unless they are imported already."""
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ if __name__ == "__main__":
     with errors.reported("train"):  # before NumPy and TensorFlow are imported, or it has no effect
         runtime.prepare(params.load_params().train.determinism)
 
+import csv
 import json
 import math
 import time
@@ -18,7 +19,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -29,6 +29,7 @@ from stages.augment import augment
 from stages.errors import InputError
 
 HISTORY = Path("metrics/history.csv")
+VALIDATION_BATCH = 500
 CHUNK = 4096  # images that go to the compiled loop at a time: often enough for progress, seldom enough to cost nothing
 Split = tuple[NDArray, NDArray[np.uint8]]
 
@@ -40,7 +41,7 @@ def train_cnn_model(
     options: params.Train,
     seed: int,
     validation: Split | None = None,
-) -> pd.DataFrame:
+) -> list[dict[str, float | None]]:
     """Train the model in place.
 
     images: (n, height, width, channels), in the range that the model takes; labels: (n,), from 0.
@@ -59,7 +60,7 @@ def train_cnn_model(
     run_chunk = compile_loop(model, images, options, seed)
     predict = network.predictor(model)
     chunk = max(CHUNK // batch_size, 1)
-    history = []
+    history: list[dict[str, float | None]] = []
     for epoch in range(options.epochs):
         started = time.monotonic()
         order = np.random.default_rng((seed, epoch)).permutation(len(images))[: steps * batch_size]
@@ -80,12 +81,12 @@ def train_cnn_model(
             )
         row = {"loss": loss, "accuracy": accuracy, "val_loss": None, "val_accuracy": None}
         if validation and len(validation[1]):
-            measured = network.loss_and_accuracy(predict(validation[0], CHUNK), validation[1])
+            measured = network.loss_and_accuracy(predict(validation[0], VALIDATION_BATCH), validation[1])
             row |= {f"val_{key}": value for key, value in measured.items()}
         history.append({"epoch": epoch + 1, **row, "learning_rate": rates[(epoch + 1) * steps - 1]})
         values = "  ".join(f"{key} {value:.4f}" for key, value in row.items() if value is not None)
         print(f"{name}  {values}  {time.monotonic() - started:.1f} s", flush=True)
-    return pd.DataFrame(history)
+    return history
 
 
 def learning_rates(options: params.Train, steps: int) -> NDArray[np.float32]:
@@ -161,8 +162,11 @@ def main() -> None:
     history = train_cnn_model(model, images, labels, options.train, options.seed, dataset.open_split("validation"))
     network.save_model(model)
     with files.whole(HISTORY, "w") as out:
-        history.to_csv(out, index=False, float_format="%.6g", lineterminator="\n")
-    print(f"train: accuracy in the last epoch {history['accuracy'].iloc[-1]:.4f}")
+        table = csv.DictWriter(out, history[0], lineterminator="\n")
+        table.writeheader()
+        for row in history:
+            table.writerow({key: "" if value is None else f"{value:.6g}" for key, value in row.items()})
+    print(f"train: accuracy in the last epoch {history[-1]['accuracy']:.4f}")
 
 
 if __name__ == "__main__":

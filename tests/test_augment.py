@@ -1,3 +1,5 @@
+"""Augmentation: random, repeatable, within its limits."""
+
 import numpy as np
 import tensorflow as tf
 
