@@ -70,13 +70,16 @@ def build_cnn_model(input_shape: Sequence[int], num_classes: int, options: param
     for block, (filters, kernel_size, stride, pool_size) in enumerate(columns, 1):
         # A bias before batch normalisation would be subtracted again with the mean.
         bias = not options.batch_norm
-        network.add(layers.Conv2D(filters, kernel_size, stride, use_bias=bias, name=f"conv{block}"))
+        network.add(layers.Conv2D(filters, kernel_size, stride, options.padding, use_bias=bias, name=f"conv{block}"))
         if options.batch_norm:
             network.add(BatchNormalization(name=f"norm{block}"))
         network.add(layers.Activation(options.activation, name=f"{options.activation}{block}"))
         if pool_size > 1:
             network.add(layers.MaxPooling2D(pool_size, name=f"pool{block}"))
-    network.add(layers.Flatten(name="flatten"))
+    if options.head == "average":
+        network.add(layers.GlobalAveragePooling2D(name="average"))
+    else:
+        network.add(layers.Flatten(name="flatten"))
     for number, units in enumerate(options.dense_units, 1):
         if options.dropout:
             network.add(layers.Dropout(options.dropout, name=f"dropout{number}"))

@@ -45,6 +45,8 @@ class Model(_Section):
     pool_sizes: Column
     batch_norm: bool
     activation: Literal["relu", "leaky_relu", "elu", "softplus", "tanh", "sigmoid", "gelu"]
+    padding: Literal["valid", "same"]
+    head: Literal["flatten", "average"]
     dense_units: Annotated[list[Count], Field(max_length=100)]
     dropout: Fraction
     normalize: bool
@@ -76,6 +78,9 @@ class Model(_Section):
             zip(self.kernel_sizes, self.strides, self.pool_sizes, strict=True), 1
         ):
             for part, window, step in (("kernel", kernel, stride), ("pool", pool, pool)):
+                if part == "kernel" and self.padding == "same":
+                    height, width = -(-height // step), -(-width // step)
+                    continue
                 if window > min(height, width):
                     raise ValueError(
                         f"block {block}: expected a feature map of at least {window} x {window} for its {part} of "
