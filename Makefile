@@ -2,7 +2,7 @@
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock clean setup
+.PHONY: help run test test-all check verify lock clean setup
 
 PYTHON ?= python3.11
 # DVC runs the stages with the `python` that it finds on PATH.
@@ -17,7 +17,10 @@ run: setup .venv/params-checked ## run the pipeline: download, preprocess, train
 	@dvc repro
 	@python -m checks.summary
 
-test: setup ## run all tests
+test: setup ## run the tests, less the slow ones
+	@python -m pytest -m "not slow"
+
+test-all: setup ## run all tests; those on emulated CPUs need qemu-user
 	@python -m pytest
 
 check: setup ## format, lint, types, params.yaml, dvc.yaml
@@ -26,6 +29,9 @@ check: setup ## format, lint, types, params.yaml, dvc.yaml
 	mypy
 	python -m stages.params
 	python -m checks.status
+
+verify: setup ## derive the committed result again, and compare every bit
+	@python -m checks.verify
 
 lock: setup ## renew requirements.txt from requirements.in
 	pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header \

@@ -58,6 +58,7 @@ def prepare(determinism: str) -> None:
 
         tf.config.list_physical_devices()  # here it complains of a GPU that is not there
 
+    tf.get_logger().setLevel("ERROR")  # it warns of each model compiled after the fourth
     # A keras.json in the home directory must not change the result.
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
@@ -65,6 +66,8 @@ def prepare(determinism: str) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads())
     if determinism != "off":
         tf.config.experimental.enable_op_determinism()
+        # It would turn x / sqrt(y) back into x * rsqrt(y), whose bits depend on the CPU.
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
 def threads() -> int:

@@ -1,0 +1,96 @@
+"""The same bits on other CPUs, under user-mode emulation; and what the emulated process runs (see `main`)."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+QEMU = shutil.which("qemu-x86_64")
+# What each network has beyond a plain one: all that was ever seen to depend on the CPU, and all that draws.
+KINDS = {
+    "plain": {},
+    "batch_norm": {"model": {"batch_norm": True}},
+    "dropout": {"model": {"dropout": 0.3, "head": "average", "padding": "same", "activation": "elu"}},
+    "augmented": {
+        "train": {
+            "augment": {"shift": 2, "rotate": 10, "zoom": 0.1},
+            "schedule": "one_cycle",
+            "label_smoothing": 0.1,
+            "optimizer": "sgd",
+        }
+    },
+}
+TINY = {
+    "model": {"filters": [4, 8], "kernel_sizes": [4, 3], "strides": [2, 1], "pool_sizes": [2, 1], "dense_units": [8]},
+    "train": {"epochs": 2, "batch_size": 16},
+}
+
+
+@pytest.fixture(scope="module")
+def native() -> dict[str, str]:
+    return run([sys.executable])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not QEMU, reason="needs qemu-user (in Debian: apt install qemu-user)")
+@pytest.mark.parametrize("cpu", ["Haswell", "EPYC-Milan"])
+def test_another_cpu_makes_the_same_files(cpu: str, native: dict[str, str]) -> None:
+    assert run([QEMU, "-cpu", cpu, sys.executable]) == native
+
+
+@pytest.mark.slow
+def test_networks_differ(native: dict[str, str]) -> None:
+    models = [digest for name, digest in native.items() if name.endswith("model.keras")]
+    assert len(set(models)) == len(KINDS)
+
+
+def run(python: list[str]) -> dict[str, str]:
+    """Run `main` in a process of its own: file name to hash."""
+    done = subprocess.run([*python, "-m", "tests.test_portable"], stdout=subprocess.PIPE, check=True, timeout=1200)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Train a tiny network of each kind, measure and draw it, and print the hash of each file made."""
+    from stages import params, runtime
+
+    runtime.prepare("portable")
+    import numpy as np
+    import pandas as pd
+
+    from stages import evaluate, figures, model, train
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (48, 16, 16, 1), dtype=np.uint8)
+    labels = rng.integers(0, 3, 48).astype(np.uint8)
+    committed = params.load_params()
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, changes in KINDS.items():
+            sections = {
+                name: getattr(committed, name).model_dump() | TINY[name] | changes.get(name, {}) for name in TINY
+            }
+            options = params.Train.model_validate(sections["train"])
+            runtime.set_global_seed(1)
+            network = model.build_cnn_model((16, 16, 1), 3, params.Model.model_validate(sections["model"]))
+            history = train.train_cnn_model(network, images, labels, options, 1, (images[:10], labels[:10]))
+            place = Path(folder, kind)
+            model.save_model(network, place / "model.keras")
+            probabilities = model.predictor(model.load_model(place / "model.keras"))(images, 20)
+            (place / "probabilities").write_bytes(probabilities.tobytes())
+            (place / "metrics").write_text(repr((history, evaluate.measure(probabilities, labels))))
+        # Drawing does not depend on the kind.
+        figures.draw_history(pd.DataFrame(history), place / "history.png")
+        matrix = evaluate.confusion_matrix(labels, probabilities.argmax(axis=1), 3)
+        figures.draw_confusion(matrix, ["one", "two", "three"], place / "confusion.png")
+        paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        hashes = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    print(json.dumps(hashes))
+
+
+if __name__ == "__main__":
+    main()
