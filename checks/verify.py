@@ -89,7 +89,7 @@ def read_outputs(clone: Path) -> dict[tuple[str, str], list[str]]:
     for name, stage in stages.items():
         for out in stage["outs"]:
             path = out["path"]
-            hashes[(name, path)] = [out["md5"]] + [md5(clone / path)] * (path in tracked)
+            hashes[(name, path)] = [out["md5"], *([md5(clone / path)] if path in tracked else [])]
         # All that the lock says besides: the command, the inputs' hashes, the parameters.
         rest = {key: value for key, value in stage.items() if key != "outs"}
         hashes[(name, "dvc.lock")] = [hashlib.md5(json.dumps(rest, sort_keys=True).encode()).hexdigest()]
