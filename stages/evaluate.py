@@ -83,7 +83,7 @@ def main() -> None:
     options = params.load_params()
     summary = json.loads((dataset.PROCESSED / "summary.json").read_text())
     model = network.load_model()
-    predict = network.predictor(model)
+    predict = network.predictor(model, options.evaluate.shift)
     metrics = {"model": {"parameters": model.count_params()}}
     for split in dataset.SPLITS:
         images, labels = dataset.open_split(split)

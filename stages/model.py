@@ -105,16 +105,30 @@ def in_shards(batch: tf.Tensor) -> list[tf.Tensor]:
     return [batch[start:stop] for start, stop in itertools.pairwise(cuts)]
 
 
-def predictor(model: keras.Sequential) -> Callable[[NDArray, int], NDArray[np.float32]]:
+def predictor(model: keras.Sequential, shift: int = 0) -> Callable[[NDArray, int], NDArray[np.float32]]:
     """Compile the model for inference.
 
+    shift: where not 0, the outputs are the mean over each image and its four copies moved by so many pixels
+    up, down, left and right (test-time augmentation).
     The function returned takes images (n, height, width, channels), uint8 or float, and a batch size, and
     gives the model's outputs (n, ...) float32.
     """
 
+    def views(images: tf.Tensor) -> list[tf.Tensor]:
+        if not shift:
+            return [images]
+        height, width = images.shape[1:3]
+        framed = tf.pad(images, [[0, 0], [shift, shift], [shift, shift], [0, 0]])
+        corners = [(shift, shift), (0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift)]
+        return [framed[:, top : top + height, left : left + width] for top, left in corners]
+
     @tf.function(reduce_retracing=True)
     def forward(batch: tf.Tensor) -> tf.Tensor:
-        return tf.concat([model(tf.cast(shard, tf.float32), training=False) for shard in in_shards(batch)], axis=0)
+        outputs = []
+        for shard in in_shards(batch):
+            seen = [model(tf.cast(view, tf.float32), training=False) for view in views(shard)]
+            outputs.append(tf.add_n(seen) / len(seen))
+        return tf.concat(outputs, axis=0)
 
     def predict(images: NDArray, batch_size: int) -> NDArray[np.float32]:
         batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
@@ -172,7 +186,7 @@ def save_model(model: keras.Sequential, path: Path = MODEL) -> None:
                 for name in sorted(source.namelist()):
                     content = source.read(name)
                     if name.endswith(".json"):
-                        content = json.dumps(_without_noise(json.loads(content)), sort_keys=True).encode()
+                        content = _canonical(content).encode()
                     entry = zipfile.ZipInfo(name, DATE)
                     entry.external_attr = 0o644 << 16
                     archive.writestr(entry, content)
@@ -190,6 +204,16 @@ def load_model(path: Path = MODEL) -> keras.Sequential:
             f"{path}: expected a model in Keras' .keras format: {first_line} "
             "To go on: `dvc checkout` fetches it from the cache, or `dvc repro` trains it."
         ) from None
+
+
+def describe(model: keras.Sequential) -> str:
+    """The network's layers and their settings as JSON, the same in every process."""
+    return _canonical(model.to_json())
+
+
+def _canonical(text: str | bytes) -> str:
+    """JSON without the dates and memory addresses that Keras puts into it."""
+    return json.dumps(_without_noise(json.loads(text)), sort_keys=True)
 
 
 def _without_noise(node: Any) -> Any:

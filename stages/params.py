@@ -110,6 +110,7 @@ class Train(_Section):
     schedule: Literal["constant", "one_cycle"]
     label_smoothing: Fraction
     augment: Augment
+    checkpoint_seconds: Annotated[Finite, Field(gt=0)]
     determinism: Literal["portable", "machine", "off"]
 
 
@@ -117,6 +118,7 @@ class Evaluate(_Section):
     """How the network is measured."""
 
     batch_size: Count
+    shift: Annotated[int, Field(ge=0, le=100)]  # pixels
 
 
 class Params(_Section):

@@ -23,15 +23,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stages import dataset, files
+from stages import checkpoint, dataset, files
 from stages import model as network
 from stages.augment import augment
 from stages.errors import InputError
 
 HISTORY = Path("metrics/history.csv")
+CHECKPOINT = Path("data/checkpoint/train.npz")
 VALIDATION_BATCH = 500
 CHUNK = 4096  # images that go to the compiled loop at a time: often enough for progress, seldom enough to cost nothing
 Split = tuple[NDArray, NDArray[np.uint8]]
+Row = dict[str, float | None]
 
 
 def train_cnn_model(
@@ -41,11 +43,14 @@ def train_cnn_model(
     options: params.Train,
     seed: int,
     validation: Split | None = None,
-) -> list[dict[str, float | None]]:
+    checkpoint_path: Path | None = None,
+) -> list[Row]:
     """Train the model in place.
 
     images: (n, height, width, channels), in the range that the model takes; labels: (n,), from 0.
     validation: images and labels to be measured on after each epoch; never trained on.
+    checkpoint_path: where the state is kept after each epoch, and within one after each
+    `options.checkpoint_seconds`. A training that was killed goes on from there, to the same bits.
     Returns a row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate (the last one used).
     Loss and accuracy are means over the epoch, as the weights change. An incomplete last batch is left out;
     which images are in it changes with each epoch. Raises InputError where the data is less than a batch,
@@ -57,36 +62,60 @@ def train_cnn_model(
             f"train.batch_size: expected at most the {len(images)} training images. Received: {batch_size}."
         )
     rates = learning_rates(options, steps)
-    run_chunk = compile_loop(model, images, options, seed)
+    run_chunk, optimizer = compile_loop(model, images, options, seed)
     predict = network.predictor(model)
+    variables = [*model.variables, *optimizer.variables]
+    state: checkpoint.State = {"step": 0, "totals": [0.0, 0.0], "history": []}
+    if checkpoint_path:
+        settings = [network.describe(model), options.model_dump_json(), str(seed)]
+        key = checkpoint.fingerprint([images, labels, *(validation or ())], settings)
+        if found := checkpoint.load(checkpoint_path, key):
+            kept_values, state = found
+            for variable, value in zip(variables, kept_values, strict=True):
+                variable.assign(value)
+            print(f"train: going on from step {state['step']:,} of {options.epochs * steps:,}", flush=True)
+
+    def keep() -> None:
+        if checkpoint_path:
+            checkpoint.save(checkpoint_path, key, [variable.numpy() for variable in variables], state)
+
     chunk = max(CHUNK // batch_size, 1)
-    history: list[dict[str, float | None]] = []
-    for epoch in range(options.epochs):
+    kept = time.monotonic()
+    for epoch in range(state["step"] // steps, options.epochs):
         started = time.monotonic()
-        order = np.random.default_rng((seed, epoch)).permutation(len(images))[: steps * batch_size]
-        totals = np.zeros(2)
         name = f"epoch {epoch + 1}/{options.epochs}"
-        with tqdm(desc=name, total=steps, unit="batch", leave=False, disable=None) as bar:
-            for first in range(0, steps, chunk):
+        order = np.random.default_rng((seed, epoch)).permutation(len(images))[: steps * batch_size]
+        done = state["step"] - epoch * steps
+        with tqdm(desc=name, total=steps, initial=done, unit="batch", leave=False, disable=None) as bar:
+            for first in range(done, steps, chunk):
                 rows = order[first * batch_size : (first + chunk) * batch_size]
                 count = len(rows) // batch_size
-                step = epoch * steps + first
-                totals += run_chunk(images[rows], labels[rows].astype(np.int32), rates[step : step + count], step)
+                step = state["step"]
+                totals = run_chunk(images[rows], labels[rows].astype(np.int32), rates[step : step + count], step)
+                state["totals"] = [one + float(other) for one, other in zip(state["totals"], totals, strict=True)]
+                state["step"] += count
                 bar.update(count)
-        loss, accuracy = totals / (steps * batch_size)
+                if time.monotonic() - kept > options.checkpoint_seconds and first + count < steps:
+                    keep()
+                    kept = time.monotonic()
+        loss, accuracy = (total / (steps * batch_size) for total in state["totals"])
         if not math.isfinite(loss):
             raise InputError(
                 f"{name}: expected a finite loss. Received: {loss}. Training diverged: lower train.learning_rate "
                 f"(now {options.learning_rate})."
             )
-        row = {"loss": loss, "accuracy": accuracy, "val_loss": None, "val_accuracy": None}
+        row: Row = {"loss": loss, "accuracy": accuracy, "val_loss": None, "val_accuracy": None}
         if validation and len(validation[1]):
             measured = network.loss_and_accuracy(predict(validation[0], VALIDATION_BATCH), validation[1])
-            row |= {f"val_{key}": value for key, value in measured.items()}
-        history.append({"epoch": epoch + 1, **row, "learning_rate": rates[(epoch + 1) * steps - 1]})
+            row |= {f"val_{metric}": measure for metric, measure in measured.items()}
+        state["history"].append({"epoch": epoch + 1, **row, "learning_rate": float(rates[(epoch + 1) * steps - 1])})
+        state["totals"] = [0.0, 0.0]
+        if epoch + 1 < options.epochs:
+            keep()
+            kept = time.monotonic()
         values = "  ".join(f"{key} {value:.4f}" for key, value in row.items() if value is not None)
         print(f"{name}  {values}  {time.monotonic() - started:.1f} s", flush=True)
-    return history
+    return state["history"]
 
 
 def learning_rates(options: params.Train, steps: int) -> NDArray[np.float32]:
@@ -104,12 +133,14 @@ def learning_rates(options: params.Train, steps: int) -> NDArray[np.float32]:
     return (options.learning_rate * np.concatenate([up, down])).astype(np.float32)
 
 
-def compile_loop(model: keras.Sequential, images: NDArray, options: params.Train, seed: int) -> Callable:
+def compile_loop(
+    model: keras.Sequential, images: NDArray, options: params.Train, seed: int
+) -> tuple[Callable, keras.optimizers.Optimizer]:
     """Compile the training of a chunk, a few batches one after the other, into one graph.
 
-    The function returned takes images (k * batch_size, height, width, channels), labels (k * batch_size,)
-    int32, learning rates (k,) float32 and the number of the first step; it gives the summed loss and the
-    number of right answers, (2,) float32.
+    Returns a function and the optimizer. The function takes images (k * batch_size, height, width,
+    channels), labels (k * batch_size,) int32, learning rates (k,) float32 and the number of the first
+    step; it gives the summed loss and the number of right answers, (2,) float32.
     """
     logits_model = network.logits_of(model)
     variables = model.trainable_variables
@@ -149,7 +180,7 @@ def compile_loop(model: keras.Sequential, images: NDArray, options: params.Train
             totals += tf.add_n(counts)
         return totals
 
-    return lambda *chunk: run_chunk(*map(tf.constant, chunk)).numpy()
+    return lambda *chunk: run_chunk(*map(tf.constant, chunk)).numpy(), optimizer
 
 
 def main() -> None:
@@ -159,13 +190,15 @@ def main() -> None:
     runtime.set_global_seed(options.seed)
     model = network.build_cnn_model(images.shape[1:], len(summary["classes"]), options.model)
     model.summary()
-    history = train_cnn_model(model, images, labels, options.train, options.seed, dataset.open_split("validation"))
+    validation = dataset.open_split("validation")
+    history = train_cnn_model(model, images, labels, options.train, options.seed, validation, CHECKPOINT)
     network.save_model(model)
     with files.whole(HISTORY, "w") as out:
         table = csv.DictWriter(out, history[0], lineterminator="\n")
         table.writeheader()
         for row in history:
             table.writerow({key: "" if value is None else f"{value:.6g}" for key, value in row.items()})
+    CHECKPOINT.unlink(missing_ok=True)
     print(f"train: accuracy in the last epoch {history[-1]['accuracy']:.4f}")
 
 
