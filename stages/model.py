@@ -1,10 +1,11 @@
 """The network: build it, run it, save it to the same bytes every time, load it without running its code."""
 
+import functools
 import itertools
 import json
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ class BatchNormalization(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if training:
-            mean, variance = tf.nn.moments(inputs, [0, 1, 2])
+            # With the copy no tensor has more than two uses, so the tape never adds more than two gradients at a
+            # time: of three, `add_n` would choose the order (see `total`).
+            mean, variance = tf.nn.moments(tf.identity(inputs), [0, 1, 2])
             self.mean.assign(self.momentum * self.mean + (1 - self.momentum) * mean)
             self.variance.assign(self.momentum * self.variance + (1 - self.momentum) * variance)
         else:
@@ -105,6 +108,11 @@ def in_shards(batch: tf.Tensor) -> list[tf.Tensor]:
     return [batch[start:stop] for start, stop in itertools.pairwise(cuts)]
 
 
+def total(parts: Iterable[tf.Tensor]) -> tf.Tensor:
+    """Add tensors in the order given. `tf.add_n` begins with whichever has a buffer to spare just then."""
+    return functools.reduce(tf.add, parts)
+
+
 def predictor(model: keras.Sequential, shift: int = 0) -> Callable[[NDArray, int], NDArray[np.float32]]:
     """Compile the model for inference.
 
@@ -127,7 +135,7 @@ def predictor(model: keras.Sequential, shift: int = 0) -> Callable[[NDArray, int
         outputs = []
         for shard in in_shards(batch):
             seen = [model(tf.cast(view, tf.float32), training=False) for view in views(shard)]
-            outputs.append(tf.add_n(seen) / len(seen))
+            outputs.append(total(seen) / len(seen))
         return tf.concat(outputs, axis=0)
 
     def predict(images: NDArray, batch_size: int) -> NDArray[np.float32]:

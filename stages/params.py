@@ -144,36 +144,42 @@ def load_params(path: str | Path = PARAMS) -> Params:
         params = Params.model_validate(document)
     except ValidationError as error:
         faults += strict_yaml.describe(error, document, Params)
-    faults += _faults_with_data(document)
-    if params and params.train.determinism == "portable" and params.model.activation == "gelu":
-        faults.append(
-            "model.activation: expected one whose bits are the same on every CPU. Received: 'gelu'. "
-            "Take another one, or set train.determinism to 'machine'."
-        )
+    faults += _cross_faults(document)
     if faults or not params:
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         raise InputError("\n  ".join([f"{path} is not valid ({count}):", *faults]))
     return params
 
 
-def _faults_with_data(document: dict[str, Any]) -> list[str]:
-    """Check the two values that depend on the data set, also where other sections are at fault."""
+def _cross_faults(document: dict[str, Any]) -> list[str]:
+    """Check what no section can say alone, also where other sections are at fault."""
+    faults = []
+    activation, determinism = _value(document, "model", "activation"), _value(document, "train", "determinism")
+    if activation == "gelu" and determinism == "portable":
+        faults.append(
+            "model.activation: expected one whose bits are the same on every CPU. Received: 'gelu'. "
+            "Take another one, or set train.determinism to 'machine'."
+        )
     sources = catalogue.load_catalogue()
-    try:
-        name = Download.model_validate(document.get("download")).dataset
-    except ValidationError:
-        return []  # reported already
+    name = _value(document, "download", "dataset")
+    if not isinstance(name, str):
+        return faults  # reported already
     if name not in sources:
         near = strict_yaml.near_miss(name, list(sources))
-        return [f"download.dataset: expected a name in {catalogue.CATALOGUE}. Received: {name!r}.{near}"]
+        return [*faults, f"download.dataset: expected a name in {catalogue.CATALOGUE}. Received: {name!r}.{near}"]
     try:
         height, width, _ = sources[name].shape
         Model.model_validate(document.get("model")).feature_maps(height, width)
     except ValidationError:
         pass  # reported already
     except ValueError as error:
-        return [f"model: {error}"]
-    return []
+        faults.append(f"model: {error}")
+    return faults
+
+
+def _value(document: dict[str, Any], section: str, key: str) -> Any:
+    values = document.get(section)
+    return values.get(key) if isinstance(values, dict) else None
 
 
 def schema() -> str:

@@ -14,8 +14,10 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from stages import dataset, errors, files, params
+from stages.catalogue import About
 from stages.dataset import PROCESSED, SPLITS
 from stages.errors import InputError
 
@@ -28,17 +30,17 @@ def preprocess(options: params.Preprocess, seed: int, raw: Path = RAW, processed
     Raises InputError where the raw files are damaged or missing, a class is too small to be split, or an
     image of the test set is also in the training set.
     """
-    about = json.loads((raw / "dataset.json").read_text())
+    about = read_about(raw / "dataset.json")
     labels = read_labels(raw, "train", about)
-    has_test = (raw / "t10k-labels-idx1-ubyte").exists()
+    has_test = any(raw.glob("t10k-*"))  # one of the two is enough: the other one is then missed
     split_of = assign(labels, options, seed, has_test)
-    tallies = {split: Tally(len(about["classes"])) for split in SPLITS}
+    tallies = {split: Tally(len(about.classes)) for split in SPLITS}
     sizes = Counter(SPLITS[number] for number in split_of)
     if has_test:
         test_labels = read_labels(raw, "t10k", about)
         sizes["test"] = len(test_labels)
     with ExitStack() as stack:
-        outputs = {split: _open_outputs(stack, processed, split, sizes[split], about["shape"]) for split in SPLITS}
+        outputs = {split: _open_outputs(stack, processed, split, sizes[split], about.shape) for split in SPLITS}
         _distribute(raw, "train", about, labels, split_of, outputs, tallies)
         if has_test:
             everything = np.full(len(test_labels), SPLITS.index("test"))
@@ -50,7 +52,20 @@ def preprocess(options: params.Preprocess, seed: int, raw: Path = RAW, processed
     return summary
 
 
-def read_labels(raw: Path, part: str, about: dict[str, Any]) -> NDArray[np.uint8]:
+def read_about(path: Path) -> About:
+    """Read what the catalogue says of the data set. Raises InputError."""
+    try:
+        about = About.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: expected what download writes: {error.errors()[0]['msg']}. Run `dvc repro`."
+        ) from None
+    if about.shape[2] != 1:
+        raise InputError(f"{path}: expected 1 channel: IDX images are grey. Received: {about.shape[2]}.")
+    return about
+
+
+def read_labels(raw: Path, part: str, about: About) -> NDArray[np.uint8]:
     """Read the labels of a part ("train" or "t10k") of a data set: (n,) uint8. Raises InputError."""
     path = raw / f"{part}-labels-idx1-ubyte"
     shape = dataset.idx_shape(path)
@@ -61,14 +76,14 @@ def read_labels(raw: Path, part: str, about: dict[str, Any]) -> NDArray[np.uint8
         raise InputError(f"{path}: expected as many labels as images. Received: {shape[0]} and {images[0]}.")
     if shape[0] == 0:
         raise InputError(f"{path}: expected images. Received: none.")
-    if list(images[1:]) != about["shape"][:2]:
-        raise InputError(f"{path}: expected images of {about['shape'][:2]} pixels. Received: {list(images[1:])}.")
+    if list(images[1:]) != about.shape[:2]:
+        raise InputError(f"{path}: expected images of {about.shape[:2]} pixels. Received: {list(images[1:])}.")
     labels = np.concatenate(list(dataset.idx_rows(path)))
-    counts = np.bincount(labels, minlength=len(about["classes"]))
-    if len(counts) > len(about["classes"]):
-        raise InputError(f"{path}: expected labels from 0 to {len(about['classes']) - 1}. Received: {labels.max()}.")
+    counts = np.bincount(labels, minlength=len(about.classes))
+    if len(counts) > len(about.classes):
+        raise InputError(f"{path}: expected labels from 0 to {len(about.classes) - 1}. Received: {labels.max()}.")
     if not counts.all():
-        empty = [about["classes"][label] for label in np.flatnonzero(counts == 0)]
+        empty = [about.classes[label] for label in np.flatnonzero(counts == 0)]
         raise InputError(f"{path}: expected images of every class. Received: none of {', '.join(empty)}.")
     return labels
 
@@ -121,7 +136,7 @@ class Tally:
         }
 
 
-def summarize(about: dict[str, Any], tallies: dict[str, Tally]) -> dict[str, Any]:
+def summarize(about: About, tallies: dict[str, Tally]) -> dict[str, Any]:
     """Describe the splits: pixel statistics (0 to 255), images per class, duplicates. Raises InputError on leakage."""
     across = {
         f"{one}-{other}": len(tallies[one].seen.keys() & tallies[other].seen.keys())
@@ -134,9 +149,9 @@ def summarize(about: dict[str, Any], tallies: dict[str, Tally]) -> dict[str, Any
             "Remove the duplicates from the data set: a test on images seen before proves nothing."
         )
     return {
-        "dataset": about["name"],
-        "shape": about["shape"],
-        "classes": about["classes"],
+        "dataset": about.name,
+        "shape": about.shape,
+        "classes": about.classes,
         **{split: tally.summary() for split, tally in tallies.items()},
         "duplicates_across": across,
     }
@@ -156,7 +171,7 @@ def _open_outputs(stack: ExitStack, processed: Path, split: str, size: int, shap
 def _distribute(
     raw: Path,
     part: str,
-    about: dict[str, Any],
+    about: About,
     labels: NDArray[np.uint8],
     split_of: NDArray[np.intp],
     outputs: dict[str, Outputs],

@@ -1,9 +1,10 @@
 """Strict reading of YAML, and schema faults in words: path, expected, received, near miss."""
 
 import difflib
+import math
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -23,13 +24,12 @@ def load_yaml(path: str | Path) -> tuple[dict[str, Any], list[str]]:
         raise InputError(f"expected the file {path} in {Path.cwd()}: run from the project's root.") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         document = loader.get_single_data()
-    except yaml.YAMLError as error:
+    # What PyYAML lets through besides its own errors: impossible dates, tags that do not fit, deep nesting.
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    finally:
-        loader.dispose()
     if not isinstance(document, dict):
         raise InputError(f"{path}: expected keys with values. Received: {document!r}.")
     return document, loader.faults
@@ -45,6 +45,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[Hashable, int] = {}
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
             if isinstance(key, Hashable) and key in seen:
@@ -72,14 +74,14 @@ def _line(fault: ErrorDetails, document: Any, schema: type[BaseModel], prefix: t
     if kind == "extra_forbidden":
         return f"{path}: unknown key.{near_miss(name, _keys(schema, fault['loc'][:-1]))}"
     if kind == "value_error":
-        return f"{path}: {fault['ctx']['error']}. Received: {received!r}."
+        return f"{path}: {fault['ctx']['error']}. Received: {_shown(received)}."
     expected = fault["msg"].replace("Input should be", "expected").replace("Input should", "should")
     hint = ""
     if kind == "literal_error":
         hint = near_miss(str(received), [word for word in fault["ctx"]["expected"].split("'") if word.isidentifier()])
-    if isinstance(received, str) and kind in ("float_type", "int_type") and _is_number(received):
-        hint = f" YAML reads {received} as text; write {float(received)!r}."
-    return f"{path}: {expected}. Received: {received!r}.{hint}"
+    if isinstance(received, str) and kind in ("float_type", "int_type"):
+        hint = _number_hint(received, kind)
+    return f"{path}: {expected}. Received: {_shown(received)}.{hint}"
 
 
 def _locate(document: Any, location: tuple) -> tuple[str, Any]:
@@ -96,7 +98,8 @@ def _locate(document: Any, location: tuple) -> tuple[str, Any]:
 def _keys(schema: type[BaseModel], location: tuple) -> list[str]:
     fields: Any = schema
     for part in location:
-        fields = fields.model_fields[part].annotation
+        annotation = fields.model_fields[part].annotation
+        fields = next((one for one in get_args(annotation) if hasattr(one, "model_fields")), annotation)
     return list(fields.model_fields)
 
 
@@ -106,9 +109,19 @@ def near_miss(word: str, candidates: list[str]) -> str:
     return f" Did you mean '{match[0]}'?" if match else f" Expected one of: {', '.join(candidates)}."
 
 
-def _is_number(text: str) -> bool:
+def _shown(value: Any) -> str:
     try:
-        float(text)
+        return repr(value)
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return "a huge number"
+
+
+def _number_hint(text: str, kind: str) -> str:
+    """How to write a number that YAML 1.1 reads as text, such as 1e-3."""
+    try:
+        number = float(text)
     except ValueError:
-        return False
-    return True
+        return ""
+    if not math.isfinite(number) or (kind == "int_type" and not number.is_integer()):
+        return ""
+    return f" YAML reads {text} as text; write {int(number) if kind == 'int_type' else number!r}."

@@ -92,7 +92,9 @@ def train_cnn_model(
                 count = len(rows) // batch_size
                 step = state["step"]
                 totals = run_chunk(images[rows], labels[rows].astype(np.int32), rates[step : step + count], step)
-                state["totals"] = [one + float(other) for one, other in zip(state["totals"], totals, strict=True)]
+                state["totals"] = [
+                    one + float(other) for one, other in zip(state["totals"], totals.numpy(), strict=True)
+                ]
                 state["step"] += count
                 bar.update(count)
                 if time.monotonic() - kept > options.checkpoint_seconds and first + count < steps:
@@ -176,11 +178,11 @@ def compile_loop(
             shards = zip(network.in_shards(images[number]), network.in_shards(labels[number]), noise, strict=True)
             counts, gradients = zip(*[gradients_of(*shard) for shard in shards], strict=True)
             optimizer.learning_rate.assign(rates[number])
-            optimizer.apply([tf.add_n(parts) for parts in zip(*gradients, strict=True)], variables)
-            totals += tf.add_n(counts)
+            optimizer.apply([network.total(parts) for parts in zip(*gradients, strict=True)], variables)
+            totals += network.total(counts)
         return totals
 
-    return lambda *chunk: run_chunk(*map(tf.constant, chunk)).numpy(), optimizer
+    return run_chunk, optimizer
 
 
 def main() -> None:
