@@ -21,6 +21,9 @@ def imports(path: Path) -> set[Path]:
             found |= {path.parent / f"{alias.name}.py" for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stages."):
             found.add(path.parent / f"{(node.module or '').removeprefix('stages.')}.py")
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.startswith("stages.")]
+            found |= {path.parent / f"{name.removeprefix('stages.')}.py" for name in names}
     return found.union(*map(imports, found))
 
 

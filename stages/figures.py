@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from stages import files
@@ -20,7 +21,7 @@ def _drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
     """A figure of the size given in inches, saved to `path`."""
     # The user's own matplotlibrc must not change the bytes.
     with mpl.rc_context({**mpl.rcParamsDefault, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure((width, height), dpi=110, layout="constrained")
+        figure = Figure((width, height), dpi=110, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
         yield figure
         with files.whole(path) as out:
             figure.savefig(out, format="png", metadata={"Software": None})
@@ -29,7 +30,8 @@ def _drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
 def draw_confusion(matrix: NDArray[np.int64], classes: list[str], path: Path) -> None:
     """Draw a confusion matrix (classes, classes) of counts; colour shows the errors only, since they are few."""
     count = len(classes)
-    with _drawing(path, 1.6 + 0.45 * count, 1.3 + 0.42 * count) as figure:
+    longest = max(map(len, classes))
+    with _drawing(path, max(3.3, 1.6 + 0.45 * count) + 0.07 * longest, 1.3 + 0.42 * count + 0.05 * longest) as figure:
         axes = figure.subplots()
         errors = np.where(np.eye(count, dtype=bool), 0, matrix)
         axes.imshow(errors, cmap="Oranges", vmin=0, vmax=max(errors.max(), 1) * 1.3)
@@ -47,11 +49,11 @@ def draw_confusion(matrix: NDArray[np.int64], classes: list[str], path: Path) ->
                     weight="bold" if right else "normal",
                     fontsize=8,
                 )
-        axes.set_xticks(range(count), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
-        axes.set_yticks(range(count), classes)
+        axes.set_xticks(range(count), classes, parse_math=False, rotation=90 if longest > 3 else 0)
+        axes.set_yticks(range(count), classes, parse_math=False)
         axes.set(xlabel="predicted", ylabel="actual")
         total, wrong = matrix.sum(), errors.sum()
-        axes.set_title(f"{wrong:,} of {total:,} test images wrong ({wrong / total:.2%})", loc="left")
+        figure.suptitle(f"{wrong:,} of {total:,} test images wrong ({wrong / total:.2%})", x=0.02, ha="left")
 
 
 def draw_history(history: pd.DataFrame, path: Path) -> None:
@@ -71,14 +73,22 @@ def draw_mistakes(images: NDArray[np.uint8], predictions: pd.DataFrame, classes:
     """Draw the 24 mistakes that the network was surest of; fewer if it made fewer."""
     wrong = predictions[predictions["actual"] != predictions["predicted"]]
     worst = wrong.sort_values(["confidence", "index"], ascending=[False, True]).head(24)
-    with _drawing(path, 8, 4.4) as figure:
-        figure.suptitle(f"The surest of {len(wrong)} mistakes: actual, predicted, confidence", x=0.01, ha="left")
+    with _drawing(path, 8, 4.8) as figure:
+        figure.suptitle(
+            f"The surest of {len(wrong)} mistakes: what it was, what it was taken for, how surely", x=0.02, ha="left"
+        )
         for axes in figure.subplots(3, 8).flat:
             axes.axis("off")
         columns = (worst[name] for name in ("index", "actual", "predicted", "confidence"))
         for axes, index, actual, predicted, confidence in zip(figure.axes, *columns, strict=False):
             _show(axes, images[index])
-            axes.set_title(f"{classes[actual]}, not {classes[predicted]}\n{confidence:.1%}", fontsize=8, color=ORANGE)
+            names = [
+                classes[label] if len(classes[label]) <= 16 else f"{classes[label][:15]}…"
+                for label in (actual, predicted)
+            ]
+            axes.set_title(
+                "{}\nnot {}\n".format(*names) + f"{confidence:.1%}", fontsize=7, color=ORANGE, parse_math=False
+            )
 
 
 def draw_filters(kernels: NDArray[np.float32], path: Path) -> None:
@@ -88,7 +98,7 @@ def draw_filters(kernels: NDArray[np.float32], path: Path) -> None:
     rows = -(-filters.shape[2] // columns)
     limit = np.abs(filters).max()
     with _drawing(path, 8, 0.55 + 0.55 * rows) as figure:
-        figure.suptitle("First layer: its filters (blue negative, red positive)", x=0.01, ha="left")
+        figure.suptitle("First layer: its filters (blue negative, red positive)", x=0.02, ha="left")
         for number, axes in enumerate(np.atleast_1d(figure.subplots(rows, columns)).flat):
             axes.axis("off")
             if number < filters.shape[2]:
@@ -99,7 +109,7 @@ def draw_feature_maps(image: NDArray[np.uint8], features: dict[str, NDArray[np.f
     """Draw what each layer makes of one image. features: layer name to (height, width, channels)."""
     columns = 14
     with _drawing(path, 8, 0.75 * len(features) + 0.4) as figure:
-        figure.suptitle("One image through the network: from strokes and edges to parts", x=0.01, ha="left")
+        figure.suptitle("One image through the network: from strokes and edges to parts", x=0.02, ha="left")
         grid = figure.subplots(len(features), columns + 1, squeeze=False)
         for axes in grid.flat:
             axes.axis("off")

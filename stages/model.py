@@ -204,14 +204,18 @@ def save_model(model: keras.Sequential, path: Path = MODEL) -> None:
 
 def load_model(path: Path = MODEL) -> keras.Sequential:
     """Load a saved model, in Keras' safe mode: no code from the file is run. Raises InputError."""
+    mend = "To go on: `dvc checkout` fetches it from the cache, or `dvc repro` trains it."
+    if not zipfile.is_zipfile(path):
+        found = "another file" if path.exists() else "none"
+        raise InputError(f"{path}: expected a model in Keras' .keras format. Received: {found}. {mend}")
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: expected a model in Keras' .keras format: {first_line} "
-            "To go on: `dvc checkout` fetches it from the cache, or `dvc repro` trains it."
-        ) from None
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: expected a model in Keras' .keras format: {reason} {mend}") from None
+    if not isinstance(model, keras.Model):
+        raise InputError(f"{path}: expected a model. Received: {type(model).__name__}. {mend}")
+    return model
 
 
 def describe(model: keras.Sequential) -> str:

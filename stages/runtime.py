@@ -45,6 +45,10 @@ def prepare(determinism: str) -> None:
     """
     if determinism == "portable":
         _require_avx2()
+    if determinism != "off":
+        # Many a variable of these libraries changes bits; none that the caller happens to have shall.
+        for name in [name for name in os.environ if name.startswith(("TF_", "XLA_", "ONEDNN_", "DNNL_", "NPY_"))]:
+            del os.environ[name]
     os.environ.update(QUIET)
     if determinism == "portable" or not Path("/dev/nvidiactl").exists():
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU has bits of its own, and looking for none is noisy
