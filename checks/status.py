@@ -13,18 +13,18 @@ import yaml
 from stages import params
 
 
-def imports(path: Path) -> set[Path]:
+def imports(path: Path, seen: frozenset[Path] = frozenset()) -> set[Path]:
     """The modules of `stages/` that a module imports, and those that these import in turn."""
-    found: set[Path] = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "stages":
-            found |= {path.parent / f"{alias.name}.py" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stages."):
-            found.add(path.parent / f"{(node.module or '').removeprefix('stages.')}.py")
+            names |= {f"stages.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names if alias.name.startswith("stages.")]
-            found |= {path.parent / f"{name.removeprefix('stages.')}.py" for name in names}
-    return found.union(*map(imports, found))
+            names |= {alias.name for alias in node.names}
+    found = {path.parent / f"{name.removeprefix('stages.')}.py" for name in names if name.startswith("stages.")}
+    return found.union(*(imports(module, seen | found) for module in found - seen))
 
 
 def faults(pipeline: dict[str, Any]) -> list[str]:

@@ -192,6 +192,7 @@ def main() -> None:
     runtime.set_global_seed(options.seed)
     model = network.build_cnn_model(images.shape[1:], len(summary["classes"]), options.model)
     model.summary()
+    print(f"train: determinism {options.train.determinism}, {runtime.threads()} threads", flush=True)
     validation = dataset.open_split("validation")
     history = train_cnn_model(model, images, labels, options.train, options.seed, validation, CHECKPOINT)
     network.save_model(model)

@@ -80,12 +80,8 @@ def test_validation_images_do_not_influence_the_weights(plain, validated):
     assert [row["loss"] for row in plain[1]] == [row["loss"] for row in validated[1]]
 
 
-def test_another_seed_gives_other_weights(plain):
-    assert bits(trained(seed=2)) != bits(plain)
-
-
 def test_seed_decides_the_order_of_images(plain):
-    """The initial weights are those of seed 1 in both."""
+    """The initial weights are those of seed 1 in both (test_model says that they, too, depend on it)."""
     keras.utils.set_random_seed(1)
     model = network.build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options())
     train.train_cnn_model(model, IMAGES, LABELS, tiny.train_options(), seed=2)
@@ -158,7 +154,6 @@ def test_batch_larger_than_the_data_is_refused():
         trained(batch_size=151)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_diverging_training_is_stopped_with_the_mend(optimizer):
+def test_diverging_training_is_stopped_with_the_mend():
     with pytest.raises(InputError, match=r"expected a finite loss\. Received: (nan|inf).*lower train\.learning_rate"):
-        trained(optimizer=optimizer, learning_rate=1e20)
+        trained(learning_rate=1e20)
