@@ -2,7 +2,7 @@
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check verify lock clean setup
+.PHONY: help run test test-all check verify faults lock clean setup
 
 PYTHON ?= python3.11
 # DVC runs the stages with the `python` that it finds on PATH.
@@ -14,8 +14,8 @@ help: ## list the targets
 		printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 run: setup .venv/params-checked ## run the pipeline: download, preprocess, train, evaluate
-	@dvc repro
-	@python -m checks.summary
+	@exec 9>.venv/run.lock; flock --nonblock 9 || { echo "another make run is at work here: waiting for its end"; flock 9; }; \
+		python -m checks.mend && dvc repro && python -m checks.summary
 
 test: setup ## run the tests, less the slow ones
 	@python -m pytest -m "not slow"
@@ -32,6 +32,9 @@ check: setup ## format, lint, types, params.yaml, dvc.yaml
 
 verify: setup ## derive the committed result again, and compare every bit
 	@python -m checks.verify
+
+faults: setup ## kill the running pipeline N times (default 20), and compare every bit at the end
+	@python -m checks.faults --kills $(or $(N),20)
 
 lock: setup ## renew requirements.txt from requirements.in
 	pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header \

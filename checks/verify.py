@@ -37,14 +37,12 @@ def verify(revision: str | None) -> dict[str, Any]:
         )
     commit = git("rev-parse", "--verify", "--quiet", f"{revision or 'HEAD'}^{{commit}}").strip()
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
-        clone = Path(folder, "clone")
-        git("clone", "--quiet", "--no-checkout", ".", str(clone))
-        git("-C", str(clone), "checkout", "--quiet", "--detach", commit)
+        clone = clone_of(commit, Path(folder, "clone"))
         if not (clone / "dvc.lock").exists():
             raise CannotRunError(f"expected a committed dvc.lock in {commit[:12]}: run `dvc repro` and commit it.")
         before = read_outputs(clone)
         committed_metrics = (clone / METRICS).read_text() if (clone / METRICS).exists() else "{}"
-        reproduce(clone)
+        dvc(clone, "repro", "--force", "--no-run-cache")
         after = read_outputs(clone)
         rows = compare(before, after)
         report: dict[str, Any] = {"commit": commit, "equal": all(row["equal"] for row in rows), "outputs": rows}
@@ -63,22 +61,28 @@ def git(*arguments: str) -> str:
     return done.stdout
 
 
-def reproduce(clone: Path) -> None:
-    """Run every stage in the clone, with a cache of its own: nothing made earlier can stand in for a result."""
-    # DVC takes `python` from PATH; a relative mirror is meant from here, not from the clone.
+def clone_of(commit: str, folder: Path) -> Path:
+    """Clone a commit into a folder, with a DVC cache of its own: nothing made earlier can stand in for a result."""
+    git("clone", "--quiet", "--no-checkout", ".", str(folder))
+    git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
+    dvc(folder, "config", "--local", "cache.dir", str(folder / ".dvc/cache"))
+    return folder
+
+
+def pipeline_environment() -> dict[str, str]:
+    """The environment for DVC in a clone: this Python's own commands, and the mirror that is meant from here."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     mirror = os.environ.get("DATA_MIRROR", "")
     if mirror and "://" not in mirror:
         environment["DATA_MIRROR"] = str(Path(mirror).resolve())
-    for command in (
-        ["dvc", "config", "--local", "cache.dir", ".dvc/cache"],
-        ["dvc", "repro", "--force", "--no-run-cache"],
-    ):
-        done = subprocess.run(command, cwd=clone, env=environment, stdout=sys.stderr, check=False)
-        if done.returncode:
-            raise CannotRunError(
-                f"`{' '.join(command[:2])}` ended with exit code {done.returncode} in the clone; see above."
-            )
+    return environment
+
+
+def dvc(clone: Path, *arguments: str) -> None:
+    """Run DVC in a clone, its output on standard error. Raises CannotRunError where it fails."""
+    done = subprocess.run(["dvc", *arguments], cwd=clone, env=pipeline_environment(), stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise CannotRunError(f"`dvc {arguments[0]}` ended with exit code {done.returncode} in the clone; see above.")
 
 
 def read_outputs(clone: Path) -> dict[tuple[str, str], list[str]]:

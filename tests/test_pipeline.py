@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -272,3 +273,48 @@ def test_verify_finds_a_true_result_equal_and_names_what_was_tampered_with(commi
     assert ("evaluate", "metrics/metrics.json") in differing
     assert ("train", "metrics/history.csv") not in differing
     assert "differs from the stage 'train' on; largest difference of a metric 0.25" in false
+
+
+def test_a_damaged_object_in_the_cache_is_made_again(committed):
+    model = committed.read("data/model/model.keras")
+    digest = hashlib.md5(model).hexdigest()
+    cached = committed.folder / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+    cached.chmod(0o644)
+    cached.write_bytes(model[:-100])
+    (committed.folder / "data/model/model.keras").unlink()
+    assert committed.repro() == ["train"]
+    assert committed.read("data/model/model.keras") == model == cached.read_bytes()
+
+
+def test_a_second_run_at_the_same_time_is_told_so_and_does_no_harm(committed):
+    committed.set(train={"epochs": 40})
+    first = subprocess.Popen(["dvc", "repro"], cwd=committed.folder, env=committed.environment)
+    try:
+        guard = committed.folder / ".dvc/tmp/rwlock"
+        for _ in range(200):
+            if guard.exists() and "stages.train" not in (told := guard.read_text()) and "dvc repro" in told:
+                break
+            time.sleep(0.05)
+        assert "dvc repro" in committed.run("dvc", "repro", status=255)
+    finally:
+        assert first.wait(300) == 0
+    assert committed.repro() == []
+
+
+def test_a_full_disk_is_told_and_the_mended_run_goes_on(committed):
+    """The disk: a mount of a megabyte over data/processed."""
+    processed = committed.folder / "data/processed"
+    shutil.rmtree(processed)
+    processed.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", processed], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        output = committed.run("python", "-m", "stages.preprocess", status=1)
+        left = list(processed.iterdir())
+    finally:
+        subprocess.run(["umount", processed], check=True)
+    assert re.fullmatch(r"preprocess: No space left on device.* free some disk space, then run again\.\n", output)
+    assert left == []
+    assert committed.repro() == []  # from the cache
+    assert committed.run("git", "status", "--porcelain") == ""

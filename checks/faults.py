@@ -1,0 +1,128 @@
+"""Kill the running pipeline again and again, and see whether it still ends with the same bits.
+
+python -m checks.faults [--kills N] [--seed S]     exit code 0: all equal, 1: something differs, 2: could not run
+"""
+
+import argparse
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from checks.mend import mend
+from checks.verify import CannotRunError, clone_of, md5, pipeline_environment, read_outputs
+
+KILLS_A_ROUND = 4  # then the pipeline is let through to its end, and begun anew
+
+
+class Attempt:
+    """One `dvc repro` in a process group of its own."""
+
+    def __init__(self, clone: Path):
+        self.mended = mend(clone)  # as `make run` does
+        self.log = clone.with_suffix(".log")
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                ["dvc", "repro"],
+                cwd=clone,
+                env=pipeline_environment(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill_after(self, seconds: float) -> bool:
+        """Kill DVC and the stage with SIGKILL. False where they ended before."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            return True
+        return False
+
+    def stage(self) -> str:
+        """The stage that ran last."""
+        return (re.findall(r"Running stage '(\w+)'", self.log.read_text()) or ["(start)"])[-1]
+
+    def note(self) -> str:
+        """What was mended, and what train said of its checkpoint."""
+        found = re.search(r"going on from step [\d,]+ of [\d,]+|the checkpoint is .*", self.log.read_text())
+        return "; ".join(self.mended + ([found[0]] if found else []))
+
+
+def results(clone: Path) -> dict[tuple[str, str], list[str]]:
+    """The hashes of all outputs, as DVC and git see them."""
+    hashes = read_outputs(clone)
+    return {
+        key: [*value, md5(clone / key[1])] if (clone / key[1]).is_file() else value for key, value in hashes.items()
+    }
+
+
+def inject(clone: Path, kills: int, seed: int) -> tuple[int, int]:
+    """Kill `kills` times, go on each time. Returns the rounds that ended with other bits, and those that ended."""
+    started = time.monotonic()
+    if Attempt(clone).process.wait():
+        raise CannotRunError(f"the undisturbed run failed: {clone.with_suffix('.log').read_text()[-2000:]}")
+    duration = time.monotonic() - started
+    expected = results(clone)
+    print(f"undisturbed: {duration:.0f} s; {kills} kills, seed {seed}\n\n kill  after  in            then", flush=True)
+    moments, done, rounds, different = random.Random(seed), 0, 0, 0
+    while done < kills:
+        start_over(clone)
+        for _ in range(KILLS_A_ROUND):
+            attempt, moment = Attempt(clone), moments.uniform(0, duration)
+            if done == kills or not attempt.kill_after(moment):
+                break
+            done += 1
+            print(f"{done:5}  {moment:4.1f}s  {attempt.stage():12}  {attempt.note()}", flush=True)
+        else:
+            attempt = Attempt(clone)
+        code = attempt.process.wait()
+        rounds += 1
+        equal = not code and results(clone) == expected
+        different += not equal
+        note = (
+            f"ended with exit code {code}: {attempt.log.read_text()[-800:]}"
+            if code
+            else "bits equal"
+            if equal
+            else "BITS DIFFER"
+        )
+        print(f"  end                       {'; '.join(filter(None, [attempt.note(), note]))}", flush=True)
+    return different, rounds
+
+
+def start_over(clone: Path) -> None:
+    """Bring the clone back to its commit, without anything made since, the cache included."""
+    for command in (["reset", "--quiet", "--hard"], ["clean", "--quiet", "-fdx", "--exclude=.dvc/config.local"]):
+        subprocess.run(["git", *command], cwd=clone, check=True)
+    shutil.rmtree(clone / ".dvc/cache", ignore_errors=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m checks.faults", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20, metavar="N")
+    parser.add_argument("--seed", type=int, default=1, metavar="S")
+    options = parser.parse_args()
+    try:
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            clone = clone_of("HEAD", Path(folder, "clone"))
+            different, rounds = inject(clone, options.kills, options.seed)
+    except CannotRunError as error:
+        print(f"faults: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"\n{options.kills} kills injected in {rounds} runs; {rounds - different} of {rounds} ended with all bits equal"
+    )
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
