@@ -61,6 +61,7 @@ def train_cnn_model(
         raise InputError(
             f"train.batch_size: expected at most the {len(images)} training images. Received: {batch_size}."
         )
+    require_memory(model, batch_size)
     rates = learning_rates(options, steps)
     run_chunk, optimizer = compile_loop(model, images, options, seed)
     predict = network.predictor(model)
@@ -118,6 +119,22 @@ def train_cnn_model(
         values = "  ".join(f"{key} {value:.4f}" for key, value in row.items() if value is not None)
         print(f"{name}  {values}  {time.monotonic() - started:.1f} s", flush=True)
     return state["history"]
+
+
+def require_memory(model: keras.Sequential, batch_size: int) -> None:
+    """Raise InputError where a batch cannot fit: TensorFlow would crash, or the system would kill it, in the middle.
+
+    Needed at least: what every layer gives, once forward and once as a gradient, in float32.
+    """
+    values = sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
+    needed = 2 * 4 * values * batch_size / 1e9
+    memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    free = int(memory["MemAvailable"].split()[0]) * 1024 / 1e9
+    if needed > free:
+        raise InputError(
+            f"train.batch_size: expected a batch that fits into the {free:.1f} GB of memory that are free. Received: "
+            f"{batch_size}, which needs at least {needed:.1f} GB. Lower it, or model.filters."
+        )
 
 
 def learning_rates(options: params.Train, steps: int) -> NDArray[np.float32]:

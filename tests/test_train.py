@@ -157,3 +157,12 @@ def test_batch_larger_than_the_data_is_refused():
 def test_diverging_training_is_stopped_with_the_mend():
     with pytest.raises(InputError, match=r"expected a finite loss\. Received: (nan|inf).*lower train\.learning_rate"):
         trained(learning_rate=1e20)
+
+
+def test_a_batch_that_cannot_fit_into_memory_is_refused_before_the_first_step():
+    model = network.build_cnn_model(
+        (2000, 2000, 1), 3, tiny.model_options(filters=[1024], kernel_sizes=3, strides=1, pool_sizes=50)
+    )
+    images = np.broadcast_to(np.zeros((1, 1, 1, 1), np.uint8), (1000, 2000, 2000, 1))  # of no size in memory
+    with pytest.raises(InputError, match=r"which needs at least 65461\.9 GB\. Lower it, or model\.filters\."):
+        train.train_cnn_model(model, images, np.zeros(1000, np.uint8), tiny.train_options(batch_size=1000), seed=1)
