@@ -1,1 +1,0 @@
-"""Side by side against plain Keras, and growth with the size of the data."""
