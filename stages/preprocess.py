@@ -18,10 +18,8 @@ from pydantic import ValidationError
 
 from stages import dataset, errors, files, params
 from stages.catalogue import About
-from stages.dataset import PROCESSED, SPLITS
+from stages.dataset import PROCESSED, RAW, SPLITS
 from stages.errors import InputError
-
-RAW = Path("data/raw")
 
 
 def preprocess(options: params.Preprocess, seed: int, raw: Path = RAW, processed: Path = PROCESSED) -> dict[str, Any]:
