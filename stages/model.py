@@ -27,9 +27,10 @@ DATE = (1980, 1, 1, 0, 0, 0)
 class BatchNormalization(keras.layers.Layer):
     """Batch normalisation of (n, height, width, channels) with the same bits on every CPU.
 
-    Keras' own takes `rsqrt`, which starts from the CPU's approximation; this one divides by `sqrt`. It is
-    there for training only: `fold_batch_norm` merges it into the convolution before it. Each shard of a
-    batch is normalised by its own statistics (S. Ioffe, C. Szegedy, arXiv:1502.03167).
+    oneDNN's fused kernel divides by the square root; Keras' own layer multiplies by `rsqrt`, which starts
+    from the CPU's approximation, and costs more. It is there for training only: `fold_batch_norm` merges it
+    into the convolution before it. Each shard of a batch is normalised by its own statistics (S. Ioffe,
+    C. Szegedy, arXiv:1502.03167).
     """
 
     momentum, epsilon = 0.9, 1e-3
@@ -38,20 +39,20 @@ class BatchNormalization(keras.layers.Layer):
         shape = (input_shape[-1],)
         self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
-        self.mean = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="mean")
-        self.variance = self.add_weight(shape=shape, initializer="ones", trainable=False, name="variance")
+        fixed = {"shape": shape, "trainable": False, "aggregation": "mean"}
+        self.mean = self.add_weight(initializer="zeros", name="mean", **fixed)
+        self.variance = self.add_weight(initializer="ones", name="variance", **fixed)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if training:
-            # With the copy no tensor has more than two uses, so the tape never adds more than two gradients at a
-            # time: of three, `add_n` would choose the order (see `total`).
-            mean, variance = tf.nn.moments(tf.identity(inputs), [0, 1, 2])
+            outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+                inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+            )
             self.mean.assign(self.momentum * self.mean + (1 - self.momentum) * mean)
             self.variance.assign(self.momentum * self.variance + (1 - self.momentum) * variance)
-        else:
-            mean, variance = self.mean, self.variance
-        scale = self.gamma / tf.sqrt(variance + self.epsilon)
-        return inputs * scale + (self.beta - mean * scale)
+            return outputs
+        scale = self.gamma / tf.sqrt(self.variance + self.epsilon)
+        return inputs * scale + (self.beta - self.mean * scale)
 
 
 def build_cnn_model(input_shape: Sequence[int], num_classes: int, options: params.Model) -> keras.Sequential:
@@ -130,7 +131,7 @@ def predictor(model: keras.Sequential, shift: int = 0) -> Callable[[NDArray, int
         corners = [(shift, shift), (0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift)]
         return [framed[:, top : top + height, left : left + width] for top, left in corners]
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def forward(batch: tf.Tensor) -> tf.Tensor:
         outputs = []
         for shard in in_shards(batch):

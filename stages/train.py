@@ -159,8 +159,10 @@ def compile_loop(
 
     Returns a function and the optimizer. The function takes images (k * batch_size, height, width,
     channels), labels (k * batch_size,) int32, learning rates (k,) float32 and the number of the first
-    step; it gives the summed loss and the number of right answers, (2,) float32.
+    step; it gives the summed loss and the number of right answers, (2,) float32. Called in the scope of a
+    `tf.distribute` strategy (2 or SHARDS replicas), the shards of a batch are dealt out to the replicas.
     """
+    strategy = tf.distribute.get_strategy()
     logits_model = network.logits_of(model)
     variables = model.trainable_variables
     classes, batch_size = model.output_shape[-1], options.batch_size
@@ -178,26 +180,36 @@ def compile_loop(
         hits = tf.reduce_sum(tf.cast(tf.argmax(logits, 1, tf.int32) == labels, tf.float32))
         return tf.stack([loss, hits]), tape.gradient(mean, variables)
 
+    def replica_step(images: tf.Tensor, labels: tf.Tensor, rate: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        noise = [(seed, number * network.SHARDS + shard) for shard in range(network.SHARDS)]
+        shards = list(zip(network.in_shards(images), network.in_shards(labels), noise, strict=True))
+        # Without a strategy there is one replica, number 0. The optimizer adds up the gradients of all replicas.
+        replica = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
+        mine = shards[replica :: strategy.num_replicas_in_sync]
+        counts, gradients = zip(*[gradients_of(*shard) for shard in mine], strict=True)
+        optimizer.learning_rate.assign(rate)
+        optimizer.apply([network.total(parts) for parts in zip(*gradients, strict=True)], variables)
+        return network.total(counts)
+
     @tf.function(
+        autograph=False,  # it would take longer to rewrite Keras' code, to no end, than all the rest of the tracing
         input_signature=[
             tf.TensorSpec((None, *images.shape[1:]), images.dtype),
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None,), tf.float32),
             tf.TensorSpec((), tf.int32),
-        ]
+        ],
     )
     def run_chunk(images: tf.Tensor, labels: tf.Tensor, rates: tf.Tensor, first_step: tf.Tensor) -> tf.Tensor:
         images = tf.reshape(images, (-1, batch_size, *images.shape[1:]))
         labels = tf.reshape(labels, (-1, batch_size))
-        totals = tf.zeros(2)
-        for number in tf.range(len(rates)):
-            noise = [(seed, (first_step + number) * network.SHARDS + shard) for shard in range(network.SHARDS)]
-            shards = zip(network.in_shards(images[number]), network.in_shards(labels[number]), noise, strict=True)
-            counts, gradients = zip(*[gradients_of(*shard) for shard in shards], strict=True)
-            optimizer.learning_rate.assign(rates[number])
-            optimizer.apply([network.total(parts) for parts in zip(*gradients, strict=True)], variables)
-            totals += network.total(counts)
-        return totals
+
+        def step(number: tf.Tensor, totals: tf.Tensor) -> tuple:
+            arguments = (images[number], labels[number], rates[number], first_step + number)
+            counts = strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(replica_step, arguments), axis=None)
+            return number + 1, totals + counts
+
+        return tf.while_loop(lambda number, _: number < tf.size(rates), step, (0, tf.zeros(2)))[1]
 
     return run_chunk, optimizer
 

@@ -1,5 +1,7 @@
 """Training: it learns, it repeats itself, and it says when it cannot go on."""
 
+import textwrap
+
 import keras
 import numpy as np
 import pytest
@@ -166,3 +168,31 @@ def test_a_batch_that_cannot_fit_into_memory_is_refused_before_the_first_step():
     images = np.broadcast_to(np.zeros((1, 1, 1, 1), np.uint8), (1000, 2000, 2000, 1))  # of no size in memory
     with pytest.raises(InputError, match=r"which needs at least 65461\.9 GB\. Lower it, or model\.filters\."):
         train.train_cnn_model(model, images, np.zeros(1000, np.uint8), tiny.train_options(batch_size=1000), seed=1)
+
+
+def test_two_replicas_train_like_one():
+    """`tf.distribute` in a process of its own: the devices must be there before TensorFlow starts."""
+    code = """
+        from stages import runtime
+        runtime.prepare("portable")
+        import numpy as np, tensorflow as tf
+        from stages import model, train
+        from tests import tiny
+
+        device = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+        images, labels = tiny.bars(256)
+        options = tiny.train_options()
+        totals = []
+        for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+            runtime.set_global_seed(1)
+            with strategy.scope():
+                network = model.build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options(batch_norm=True))
+                run_chunk, _ = train.compile_loop(network, images, options, seed=1)
+            rates = np.full(256 // options.batch_size, 0.01, np.float32)
+            totals.append([run_chunk(images, labels.astype(np.int32), rates, 8 * i).numpy() for i in range(3)])
+        assert np.abs(np.diff(np.array(totals)[0, :, 0])).min() > 10, totals  # they learn
+        np.testing.assert_allclose(*totals, rtol=1e-5)
+    """
+    done = tiny.fresh_python(textwrap.dedent(code))
+    assert done.returncode == 0, done.stderr
