@@ -1,4 +1,4 @@
-"""Random changes of training images: shifted, rotated, zoomed."""
+"""Random changes of training images: shifted, rotated, zoomed, sheared."""
 
 import math
 
@@ -12,20 +12,22 @@ def augment(images: tf.Tensor, limits: params.Augment, seed: tf.Tensor) -> tf.Te
 
     seed: (2,) int32. Pixels from outside the image are 0, those in between are interpolated.
     """
-    if not (limits.shift or limits.rotate or limits.zoom):
+    if not any(limits.model_dump().values()):
         return images
     count, height, width, _ = images.shape
-    draws = tf.random.stateless_uniform((4, count), seed, -1, 1, alg="philox")
+    draws = tf.random.stateless_uniform((5, count), seed, -1, 1, alg="philox")
     angle = draws[0] * (limits.rotate * math.pi / 180)
     scale = 1 + draws[1] * limits.zoom
     right, down = draws[2] * limits.shift, draws[3] * limits.shift
     cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
-    # Rotated and scaled about the centre, then shifted. Rows of the map from output to input pixels:
+    slant = draws[4] * limits.shear
+    xx, xy, yx, yy = cosine, cosine * slant - sine, sine, sine * slant + cosine
+    # Sheared, rotated and scaled about the centre, then shifted. Rows of the map from output to input pixels:
     # (a0, a1, a2, b0, b1, b2, 0, 0), x' = a0 x + a1 y + a2, y' = b0 x + b1 y + b2.
     x, y = (width - 1) / 2, (height - 1) / 2
     zero = tf.zeros_like(angle)
-    a = (cosine, -sine, x - cosine * x + sine * y + right)
-    b = (sine, cosine, y - sine * x - cosine * y + down)
+    a = (xx, xy, x - xx * x - xy * y + right)
+    b = (yx, yy, y - yx * x - yy * y + down)
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=tf.stack([*a, *b, zero, zero], axis=1),

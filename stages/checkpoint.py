@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import files, runtime
+from stages import dataset, files, runtime
 
 State = dict[str, Any]
 CODE = ("augment", "checkpoint", "model", "runtime", "train")  # the modules that decide the result
@@ -33,6 +33,7 @@ def fingerprint(arrays: list[NDArray], settings: list[str]) -> str:
         digest.update(f"{array.dtype} {array.shape}".encode())
         for start in range(0, len(array), 4096):  # a piece at a time: the array may be larger than memory
             digest.update(array[start : start + 4096].tobytes())
+            dataset.release(array)
     return digest.hexdigest()
 
 

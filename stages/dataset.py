@@ -1,5 +1,6 @@
 """Image arrays on disk: IDX files as data sets are published, .npy files as the stages share them."""
 
+import mmap
 import struct
 import tokenize
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from stages.errors import InputError
 RAW, PROCESSED = Path("data/raw"), Path("data/processed")
 SPLITS = ("train", "validation", "test")
 ROWS = 4096  # images read at a time: bounds the memory that a stage needs, whatever the size of the data
+PIECE = 1024  # rows copied at a time from here and there: for each one Linux maps 64 KiB around it
 
 
 def idx_shape(path: Path) -> tuple[int, ...]:
@@ -79,6 +81,25 @@ def open_split(name: str, directory: Path = PROCESSED) -> tuple[NDArray[np.uint8
             f"{directory}: expected as many labels as images in {name}. Received: {len(labels)} and {len(images)}."
         )
     return images, labels
+
+
+def take(array: NDArray, rows: NDArray[np.integer]) -> NDArray:
+    """Copy the rows named, in their order; of a memory-mapped array, without keeping in memory what was read."""
+    copy = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    for start in range(0, len(rows), PIECE):
+        copy[start : start + PIECE] = array[rows[start : start + PIECE]]
+        release(array)
+    return copy
+
+
+def release(array: NDArray) -> None:
+    """Hand back the memory that reading a memory-mapped array has taken; it can be read again.
+
+    Otherwise a process that goes through its data keeps all of it. Does nothing for other arrays.
+    """
+    mapping = getattr(array, "_mmap", None)
+    if mapping is not None:
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def load_split(name: str, normalize: bool = True, directory: Path = PROCESSED) -> tuple[NDArray, NDArray[np.uint8]]:

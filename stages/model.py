@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from stages import files, params
+from stages import dataset, files, params
 from stages.errors import InputError
 from stages.runtime import SHARDS
 
@@ -135,14 +135,17 @@ def predictor(model: keras.Sequential, shift: int = 0) -> Callable[[NDArray, int
     def forward(batch: tf.Tensor) -> tf.Tensor:
         outputs = []
         for shard in in_shards(batch):
-            seen = [model(tf.cast(view, tf.float32), training=False) for view in views(shard)]
-            outputs.append(total(seen) / len(seen))
+            seen = views(shard)
+            parts = tf.split(model(tf.cast(tf.concat(seen, axis=0), tf.float32), training=False), len(seen))
+            outputs.append(total(parts) / len(seen))
         return tf.concat(outputs, axis=0)
 
     def predict(images: NDArray, batch_size: int) -> NDArray[np.float32]:
-        batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
-        outputs = [forward(tf.constant(batch)).numpy() for batch in batches]
-        return np.concatenate([np.empty((0, *model.output_shape[1:]), np.float32), *outputs])
+        outputs = np.empty((len(images), *model.output_shape[1:]), np.float32)
+        for start in range(0, len(images), batch_size):
+            outputs[start : start + batch_size] = forward(tf.constant(images[start : start + batch_size]))
+            dataset.release(images)
+        return outputs
 
     return predict
 

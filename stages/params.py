@@ -98,6 +98,7 @@ class Augment(_Section):
     shift: Annotated[Finite, Field(ge=0, le=100)]  # pixels
     rotate: Annotated[Finite, Field(ge=0, le=180)]  # degrees
     zoom: Fraction  # share of the size
+    shear: Fraction  # pixels to the side for each one down
 
 
 class Train(_Section):

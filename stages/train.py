@@ -92,7 +92,8 @@ def train_cnn_model(
                 rows = order[first * batch_size : (first + chunk) * batch_size]
                 count = len(rows) // batch_size
                 step = state["step"]
-                totals = run_chunk(images[rows], labels[rows].astype(np.int32), rates[step : step + count], step)
+                batches = dataset.take(images, rows), dataset.take(labels, rows).astype(np.int32)
+                totals = run_chunk(*batches, rates[step : step + count], step)
                 state["totals"] = [
                     one + float(other) for one, other in zip(state["totals"], totals.numpy(), strict=True)
                 ]

@@ -43,7 +43,7 @@ train:
   learning_rate: 0.001
   schedule: constant
   label_smoothing: 0.0
-  augment: {shift: 0, rotate: 0, zoom: 0.0}
+  augment: {shift: 0, rotate: 0, zoom: 0.0, shear: 0.0}
   checkpoint_seconds: 300
   determinism: portable
 evaluate:

@@ -73,7 +73,7 @@ VALUES = [
     ("validation_fraction: 1", "preprocess.validation_fraction: expected less than 1. Received: 1."),
     ("test_fraction: 0", "preprocess.test_fraction: expected greater than 0. Received: 0."),
     (
-        "augment: {shift: 101, rotate: 0, zoom: 0.0}",
+        "augment: {shift: 101, rotate: 0, zoom: 0.0, shear: 0.0}",
         "train.augment.shift: expected less than or equal to 100. Received: 101.",
     ),
     # of a wrong type
@@ -122,7 +122,11 @@ KEYS = [
     ("  optimizer: adam\n", "", f"train.optimizer: {EVERY_KEY}"),
     ("download:\n  dataset: mnist-5k\n", "", f"download: {EVERY_KEY}"),
     ("seed: 42", "seed: 42\nmodle: {}", "modle: unknown key. Did you mean 'model'?"),
-    ("{shift: 0", "{turn: 0, shift: 0", "train.augment.turn: unknown key. Expected one of: shift, rotate, zoom."),
+    (
+        "{shift: 0",
+        "{turn: 0, shift: 0",
+        "train.augment.turn: unknown key. Expected one of: shift, rotate, zoom, shear.",
+    ),
     ("seed: 42", "seed: 42\n7: 1", "7: Keys should be strings. Received: 1."),
 ]
 

@@ -18,7 +18,7 @@ KINDS = {
     "dropout": {"model": {"dropout": 0.3, "head": "average", "padding": "same", "activation": "elu"}},
     "augmented": {
         "train": {
-            "augment": {"shift": 2, "rotate": 10, "zoom": 0.1},
+            "augment": {"shift": 2, "rotate": 10, "zoom": 0.1, "shear": 0.15},
             "schedule": "one_cycle",
             "label_smoothing": 0.1,
             "optimizer": "sgd",

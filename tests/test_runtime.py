@@ -25,7 +25,7 @@ from stages import model as network, train
 from tests import tiny
 runtime.set_global_seed(1)
 model = network.build_cnn_model(tiny.SHAPE, 3, tiny.model_options(batch_norm=True, dropout=0.3, dense_units=[16]))
-options = tiny.train_options(augment={"shift": 1, "rotate": 10, "zoom": 0.1}, schedule="one_cycle")
+options = tiny.train_options(augment={"shift": 1, "rotate": 10, "zoom": 0.1, "shear": 0.15}, schedule="one_cycle")
 images, labels = tiny.bars(160)
 history = train.train_cnn_model(model, images, labels, options, 1)
 with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,7 @@ COLUMNS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_ra
 # What draws random numbers, or adds up in an order of its own: each group costs a compilation.
 VARIANTS = {
     "batch norm and dropout": ({"batch_norm": True, "dropout": 0.3}, {}),
-    "augmentation": ({}, {"augment": {"shift": 1, "rotate": 10, "zoom": 0.1}}),
+    "augmentation": ({}, {"augment": {"shift": 1, "rotate": 10, "zoom": 0.1, "shear": 0.15}}),
     "sgd, one cycle, smoothing": ({}, {"optimizer": "sgd", "schedule": "one_cycle", "label_smoothing": 0.1}),
 }
 

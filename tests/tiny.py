@@ -36,7 +36,7 @@ QUICK = {
     "learning_rate": 0.01,
     "schedule": "constant",
     "label_smoothing": 0.0,
-    "augment": {"shift": 0, "rotate": 0, "zoom": 0.0},
+    "augment": {"shift": 0, "rotate": 0, "zoom": 0.0, "shear": 0.0},
 }
 
 
