@@ -1,0 +1,204 @@
+"""The benchmarks: what they measure is measured, and what they say is what was measured."""
+
+import hashlib
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import ours, scale, speed, work
+from stages import catalogue, dataset
+from stages import model as network
+from tests import tiny
+
+BEGIN, END = "<!-- benchmark: benchmarks/results.csv -->", "<!-- /benchmark -->"
+SEEDS = (1, 2, 3)
+
+
+@pytest.fixture
+def results():
+    """Three runs of each contender; all but plain Keras take half its time, as much, and a quarter."""
+    plain = {"work_s": [10.0, 20.0, 40.0], "peak_mb": [1000.0] * 3, "accuracy": [0.97, 0.97, 0.97]}
+    other = {"work_s": [5.0, 20.0, 10.0], "peak_mb": [800.0, 900.0, 500.0], "accuracy": [0.98, 0.985, 0.99]}
+    rows = [
+        {"contender": name, "seed": seed, "wall_s": 50.0, "cpu_s": 90.0, "val_accuracy": 0.5, "machine": "a machine"}
+        | {column: values[index] for column, values in (plain if name == speed.PLAIN else other).items()}
+        | ({} if name == speed.PLAIN else {"tflop": 2.0, "peak_tflop_s": 0.4})
+        for index, seed in enumerate(SEEDS)
+        for name in speed.CONTENDERS
+    ]
+    return pd.DataFrame(rows)
+
+
+def cells(table, name):
+    """The cells of a contender's row."""
+    (line,) = (line for line in table.splitlines() if line.startswith(f"| {name} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_table_has_a_row_for_each_contender(results):
+    lines = speed.table(results).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == list(speed.CONTENDERS)
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_ratio_is_the_median_of_pairs_with_the_same_seed(results):
+    results.loc[results["contender"] == "fast", "work_s"] = [5.0, 4.0, 30.0]
+    row = cells(speed.table(results), "fast")
+    assert row[1:3] == ["5.0 s", "0.50"], "of 5/10, 4/20 and 30/40; the ratio of the medians is 0.25"
+
+
+def test_runs_are_paired_by_seed_whatever_their_order_and_number(results):
+    whole = speed.table(results)
+    assert speed.table(results.sample(frac=1, random_state=1)) == whole
+    fewer = results[(results["contender"] != "accurate") | (results["seed"] == 3) | (results["seed"] == 1)]
+    assert cells(speed.table(fewer), "accurate")[1:3] == ["7.5 s", "0.38"], "of 1/2 and 1/4"
+    assert cells(speed.table(fewer), "fast") == cells(whole, "fast")
+
+
+def test_the_table_gives_mean_and_deviation_of_accuracy_and_memory_with_its_ratio(results):
+    row = cells(speed.table(results), "tutorial")
+    assert row[3:7] == ["50.0 s", "90 s", "800 MB (0.80)", "98.50 ± 0.50 %"]
+
+
+def test_plain_keras_has_no_share_of_peak(results):
+    table = speed.table(results)
+    assert cells(table, "fast")[7] == "50%", "the median of 2 TFLOP in 5, 20 and 10 s, at 0.4 TFLOP/s"
+    assert cells(table, speed.PLAIN)[2] == "1.00"
+    assert cells(table, speed.PLAIN)[7] == ""
+
+
+def test_the_readme_gets_the_table_between_the_markers_and_changes_nowhere_else(results):
+    before, after = "# Title\n\n| a | table |\n\n", "\n\nMore, and \\1 too.\n"
+    filled = speed.with_table(f"{before}{BEGIN}\nold\n\nlines\n{END}{after}", results)
+    assert filled == f"{before}{BEGIN}\n{speed.table(results)}\n\nMeasured on a machine.\n{END}{after}"
+    assert speed.with_table(filled, results) == filled
+
+
+@pytest.mark.skipif(not speed.RESULTS.exists(), reason="the benchmark has not been run")
+def test_the_readme_shows_the_results_of_the_benchmark():
+    readme, measured = (tiny.ROOT / "README.md").read_text(), pd.read_csv(speed.RESULTS)
+    assert speed.table(measured) in readme
+    assert speed.with_table(readme, measured) == readme
+
+
+@pytest.mark.skipif(not scale.RESULTS.exists(), reason="the benchmark has not been run")
+def test_the_report_on_scale_is_that_of_its_results():
+    assert scale.RESULTS.with_suffix(".md").read_text() == scale.report(pd.read_csv(scale.RESULTS))
+
+
+def test_the_operations_of_the_lesson_are_those_counted_by_hand():
+    model = network.build_cnn_model((28, 28, 1), 10, tiny.model_options(**tiny.LESSON))
+    convolutions = 26 * 26 * 32 * 9 + 11 * 11 * 64 * 9 * 32 + 3 * 3 * 64 * 9 * 64
+    assert ours.operations(model) == 2 * (convolutions + 576 * 64 + 64 * 10)
+
+
+@pytest.fixture
+def scaled():
+    """What scale measures, made up: a stage for each kind of growth."""
+    measures = {
+        "download": lambda times: (2.0 * times, 100.0),
+        "preprocess": lambda times: (3.0 * times**2, 50.0 * times),
+        "train": lambda times: (7.0 + 5.0 * times, 300.0 + 2 * scale.PIXELS / 1e6 * times),
+        "evaluate": lambda times: (4.0, 80.0 * times**0.5),
+    }
+    rows = [
+        {"times": times, "stage": stage, "wall_s": seconds, "peak_mb": memory, "machine": "a machine"}
+        for stage, measure in measures.items()
+        for times in scale.TIMES
+        for seconds, memory in [measure(times)]
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_the_report_finds_exponents_fixed_time_and_bytes_a_pixel(scaled):
+    table = scale.report(scaled)
+    rows = {stage: cells(table, stage) for stage in scale.STAGES}
+    assert rows["download"][1:5] == ["2.0 s, 100 MB", "4.0 s, 100 MB", "8.0 s, 100 MB", "16.0 s, 100 MB"]
+    assert rows["download"][5:] == ["1.00, 0.00", "0.0 s", "0.00"]
+    assert rows["preprocess"][5] == "2.00, 1.00"
+    assert rows["train"][6:] == ["7.0 s", "2.00"]
+    assert rows["evaluate"][5:7] == ["0.00, 0.50", "4.0 s"]
+    assert "on a machine." in table
+    assert len({line.count("|") for line in table.splitlines() if line}) == 2, "the table's lines, and the last one"
+
+
+def test_scale_is_drawn_as_a_line_for_each_stage_in_both_pictures(scaled):
+    figure = scale.draw(scaled)
+    assert len(figure.axes) == 2
+    for axes, column in zip(figure.axes, ("wall_s", "peak_mb"), strict=True):
+        assert [line.get_label() for line in axes.lines] == list(scale.STAGES)
+        for line in axes.lines:
+            assert list(line.get_xdata()) == list(scale.TIMES)
+            np.testing.assert_array_equal(line.get_ydata(), scale.measures(scaled, line.get_label(), column))
+
+
+def test_an_enlarged_data_set_begins_with_the_original_and_its_catalogue_entry_is_true(tmp_path, make_raw):
+    images = make_raw(tmp_path / "raw", labels=[0, 1, 2, 1], test_labels=[2, 0])
+    roles = {"train_images": "train-images-idx3", "train_labels": "train-labels-idx1"}
+    roles |= {"test_images": "t10k-images-idx3", "test_labels": "t10k-labels-idx1"}
+    nothing = {"bytes": 1, "sha256": "0" * 64}
+    entry = {"title": "Noise", "licence": "none", "citation": "none", "format": "idx", "shape": [5, 4, 1]}
+    entry |= {"classes": ["ant", "bee", "cat"]}
+    entry |= {"files": {role: {"name": f"{name}-ubyte", **nothing} for role, name in roles.items()}}
+    scale.enlarge(tmp_path / "raw", entry, 3, tmp_path / "work")
+
+    source = catalogue.load_catalogue(tmp_path / "work/data/sources.yaml")["mnist"]
+    mirror = tmp_path / "work/mirror/mnist"
+    assert {path.name for path in mirror.iterdir()} == {file.name for file in source.files.all()}
+    for file in source.files.all():
+        content = (mirror / file.name).read_bytes()
+        assert (file.bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    for part in ("train", "t10k"):
+        (enlarged,) = dataset.idx_rows(mirror / f"{part}-images-idx3-ubyte")
+        copies = np.split(enlarged, 3)
+        np.testing.assert_array_equal(copies[0], images[part])
+        for one, other in ((0, 1), (1, 2), (0, 2)):
+            assert (copies[one] != copies[other]).any(axis=(1, 2)).all(), "or preprocess would find duplicates"
+            np.testing.assert_array_equal(np.sort(copies[one]), np.sort(copies[other]))
+    (labels,) = dataset.idx_rows(mirror / "train-labels-idx1-ubyte")
+    assert labels.tolist() == [0, 1, 2, 1] * 3
+
+
+def test_a_module_that_fails_is_reported(tmp_path, capfd):
+    with pytest.raises(subprocess.CalledProcessError):
+        work.measured("stages.params", cwd=tmp_path)
+    assert "params.yaml" in capfd.readouterr().err
+
+
+def test_what_a_module_prints_is_returned_with_what_it_cost():
+    output, cost = work.measured("this")
+    assert output.splitlines()[0] == "The Zen of Python, by Tim Peters"
+    assert "peak_mb" not in output
+    assert list(cost) == ["wall_s", "cpu_s", "peak_mb"]
+    assert min(cost.values()) > 0
+
+
+def test_the_memory_of_whoever_measures_does_not_count():
+    """Linux counts what a parent held before the exec as the child's."""
+    held = np.ones(50_000_000)  # 400 MB
+    _, cost = work.measured("this")
+    assert cost["peak_mb"] < held.nbytes / 1e6 / 4
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory):
+    """A folder as preprocess leaves it, of bars in images as large as MNIST's."""
+    folder = tmp_path_factory.mktemp("splits")
+    for seed, (split, count) in enumerate({"train": 384, "validation": 60, "test": 90}.items()):
+        images, labels = tiny.bars(count, seed)
+        np.save(folder / f"{split}_images.npy", np.pad(images, ((0, 0), (8, 8), (8, 8), (0, 0))))
+        np.save(folder / f"{split}_labels.npy", labels)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [speed.PLAIN, "tutorial", "fast"])
+def test_a_contender_trains_and_is_measured(splits, name):
+    measured = speed.run(name, 1, splits)
+    assert min(measured[column] for column in ("wall_s", "cpu_s", "peak_mb", "work_s")) > 0
+    assert measured["work_s"] < measured["wall_s"]
+    assert 0 <= measured["accuracy"] <= 1
+    if name != speed.PLAIN:
+        assert measured["tflop"] / measured["work_s"] < measured["peak_tflop_s"], "no faster than the fastest"
