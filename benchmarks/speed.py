@@ -41,9 +41,7 @@ def main() -> None:
                     rows.append({"contender": name, "seed": seed, **run(name, seed, folder)})
                     bar.update()
                     print(json.dumps(rows[-1]), flush=True)
-    pd.DataFrame(rows).assign(machine=machine()).to_csv(
-        RESULTS, index=False, float_format="%.5g", lineterminator="\n"
-    )
+    pd.DataFrame(rows).assign(machine=machine()).to_csv(RESULTS, index=False, float_format="%.5g", lineterminator="\n")
     results, readme = pd.read_csv(RESULTS), ROOT / "README.md"
     readme.write_text(with_table(readme.read_text(), results))
     print(table(results))
