@@ -17,7 +17,7 @@ from stages.errors import InputError
 RAW, PROCESSED = Path("data/raw"), Path("data/processed")
 SPLITS = ("train", "validation", "test")
 ROWS = 4096  # images read at a time: bounds the memory that a stage needs, whatever the size of the data
-PIECE = 1024  # rows copied at a time from here and there: for each one Linux maps 64 KiB around it
+PIECE = 1024  # rows copied at a time from here and there: for each one Linux maps 64 KiB or more around it
 
 
 def idx_shape(path: Path) -> tuple[int, ...]:

@@ -1,6 +1,8 @@
 """Tests of stages/dataset.py."""
 
+import re
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,3 +192,29 @@ def test_images_and_labels_of_different_number_are_refused(processed):
     with pytest.raises(InputError) as caught:
         open_split("train", processed)
     assert str(caught.value) == f"{processed}: expected as many labels as images in train. Received: 5 and 6."
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_rows_are_taken_in_the_order_named(tmp_path, mapped):
+    array = np.random.default_rng(0).integers(0, 256, (3000, 3, 4, 1), np.uint8)
+    np.save(tmp_path / "array.npy", array)
+    source = np.load(tmp_path / "array.npy", "r") if mapped else array
+    rows = np.random.default_rng(1).integers(0, 3000, 2 * dataset.PIECE + 5)
+    taken = dataset.take(source, rows)
+    assert taken.flags.writeable, "a copy, whatever becomes of the file"
+    np.testing.assert_array_equal(taken, array[rows])
+
+
+def test_what_was_read_of_a_mapping_leaves_memory_and_can_be_read_again(tmp_path):
+    def mapped_kilobytes():
+        status = Path("/proc/self/status").read_text()
+        return int(re.search(r"RssFile:\s*(\d+) kB", status)[1])
+
+    np.save(tmp_path / "array.npy", np.ones((1 << 15, 1 << 10), np.uint8))  # 32 MB
+    array = np.load(tmp_path / "array.npy", "r")
+    before = mapped_kilobytes()
+    assert int(array.sum()) == 1 << 25
+    assert mapped_kilobytes() - before > 30_000
+    dataset.release(array)
+    assert mapped_kilobytes() - before < 2_000
+    assert int(array.sum()) == 1 << 25
