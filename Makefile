@@ -50,7 +50,7 @@ faults: setup ## kill the running pipeline N times (default 20), and compare eve
 bench: setup ## measure the recipes side by side with plain Keras (an hour)
 	@python -m benchmarks.speed
 
-bench-scale: setup ## measure each stage on 1, 2, 4 and 8 times MNIST (a quarter of an hour)
+bench-scale: setup ## measure each stage on 1, 2, 4 and 8 times MNIST (six minutes)
 	@python -m benchmarks.scale
 
 lock: setup ## renew requirements.txt from requirements.in

@@ -95,10 +95,11 @@ def take(array: NDArray, rows: NDArray[np.integer]) -> NDArray:
 def release(array: NDArray) -> None:
     """Hand back the memory that reading a memory-mapped array has taken; it can be read again.
 
-    Otherwise a process that goes through its data keeps all of it. Does nothing for other arrays.
+    Otherwise a process that goes through its data keeps all of it. Does nothing for other arrays, nor for one
+    mapped with mode "c", whose changes are in that memory alone.
     """
     mapping = getattr(array, "_mmap", None)
-    if mapping is not None:
+    if mapping is not None and array.mode != "c":  # type: ignore[attr-defined]
         mapping.madvise(mmap.MADV_DONTNEED)
 
 

@@ -218,3 +218,11 @@ def test_what_was_read_of_a_mapping_leaves_memory_and_can_be_read_again(tmp_path
     dataset.release(array)
     assert mapped_kilobytes() - before < 2_000
     assert int(array.sum()) == 1 << 25
+
+
+def test_changes_that_only_memory_holds_are_kept(tmp_path):
+    np.save(tmp_path / "array.npy", np.zeros((100, 4), np.uint8))
+    array = np.load(tmp_path / "array.npy", "c")
+    array[7] = 9
+    dataset.release(array)
+    assert array[7].tolist() == [9, 9, 9, 9]
