@@ -2,14 +2,12 @@
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests import tiny
-from tests.test_pipeline import Project, add_data_set
+from tests.test_pipeline import copy_of_the_project
 
 pytestmark = pytest.mark.slow
 
@@ -21,18 +19,9 @@ DVC = re.compile(r"Running stage|didn't change|up to date|dvc push")  # what `dv
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A copy of the project as it is in the work tree, with an environment that is complete; it has never run."""
-    folder = tmp_path_factory.mktemp("make")
-    project = Project(folder)
+    project = copy_of_the_project(tmp_path_factory.mktemp("make"))
     for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # those of the make that may run these tests
         project.environment.pop(name, None)
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=tiny.ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split("\0")  # fmt: skip
-    for name in filter(None, listed):
-        if (tiny.ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock", "tests/", "benchmarks/")):
-            (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(tiny.ROOT / name, project.folder / name)
     # The environment that runs the tests, but for what `make run` notes there.
     environment = project.folder / ".venv"
     environment.mkdir()
@@ -40,15 +29,6 @@ def project(tmp_path_factory):
         if (Path(sys.prefix) / name).exists():
             (environment / name).symlink_to(Path(sys.prefix) / name)
     shutil.copy(project.folder / "requirements.txt", environment)
-    add_data_set(project, folder / "mirror" / "bars")
-    project.set(
-        download={"dataset": "bars"},
-        preprocess={"validation_fraction": 0.2},
-        model=tiny.model_options().model_dump(),
-        train=tiny.train_options(epochs=1).model_dump(),
-        evaluate={"batch_size": 16},
-    )
-    project.run("git", "init", "--quiet", "--initial-branch=main")
     return project
 
 

@@ -87,10 +87,8 @@ def add_data_set(project, mirror):
         catalogue.write("\n" + yaml.safe_dump({"bars": entry}))
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A copy of the project as it is in the work tree, committed, that has run once; `project.ran`: what ran."""
-    folder = tmp_path_factory.mktemp("pipeline")
+def copy_of_the_project(folder):
+    """The project as it is in the work tree, in a git repository with no commit; it learns from bars."""
     project = Project(folder)
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -109,6 +107,13 @@ def project(tmp_path_factory):
         evaluate={"batch_size": 16},
     )
     project.run("git", "init", "--quiet", "--initial-branch=main")
+    return project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project, committed, that has run once; `project.ran`: what ran."""
+    project = copy_of_the_project(tmp_path_factory.mktemp("pipeline"))
     project.run("git", "add", ".")
     project.run("git", "commit", "--quiet", "--message=project")
     project.ran = project.repro()
