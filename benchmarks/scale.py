@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.work import HERE, ROOT, machine, measured, with_changes
+from benchmarks.work import HERE, machine, make_project, measured, with_changes
 from stages import dataset
 
 RESULTS = HERE / "scale.csv"
@@ -47,9 +47,7 @@ def main() -> None:
 
 def fetch(work: Path) -> tuple[Path, dict[str, Any]]:
     """Download MNIST. Returns the folder of its files, and its entry in the catalogue."""
-    (work / "data").mkdir(parents=True)
-    shutil.copy(ROOT / "data/sources.yaml", work / "data/sources.yaml")
-    (work / "params.yaml").write_text(yaml.safe_dump(with_changes("tutorial", download={"dataset": "mnist"})))
+    make_project(work, with_changes("tutorial", download={"dataset": "mnist"}))
     measured("stages.download", cwd=work)
     return work / "data/raw", yaml.safe_load((work / "data/sources.yaml").read_text())["mnist"]
 
@@ -57,8 +55,8 @@ def fetch(work: Path) -> tuple[Path, dict[str, Any]]:
 def enlarge(mnist: Path, entry: dict[str, Any], times: int, work: Path) -> None:
     """Make a project at `work` whose data set is MNIST so many times, each copy rolled to the side a bit further."""
     mirror = work / "mirror/mnist"
+    make_project(work, with_changes("tutorial", download={"dataset": "mnist"}, train={"epochs": 1}))
     mirror.mkdir(parents=True)
-    (work / "data").mkdir()
     files = {}
     for role, file in entry["files"].items():
         path = mirror / file["name"]
@@ -71,8 +69,6 @@ def enlarge(mnist: Path, entry: dict[str, Any], times: int, work: Path) -> None:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
         files[role] = {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
     (work / "data/sources.yaml").write_text(yaml.safe_dump({"mnist": entry | {"files": files}}))
-    options = with_changes("tutorial", download={"dataset": "mnist"}, train={"epochs": 1})
-    (work / "params.yaml").write_text(yaml.safe_dump(options))
 
 
 def measures(results: pd.DataFrame, stage: str, measure: str) -> NDArray[np.float64]:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from tqdm import tqdm
 
-from benchmarks.work import HERE, ROOT, machine, measured, with_changes
+from benchmarks.work import HERE, ROOT, machine, make_project, measured, with_changes
 
 RESULTS = HERE / "results.csv"
 PLAIN = "plain Keras"
@@ -49,9 +48,7 @@ def main() -> None:
 
 def prepare(place: Path) -> Path:
     """Download and split MNIST as the recipes say. Returns the folder of the splits."""
-    (place / "data").mkdir()
-    (place / "data/sources.yaml").symlink_to(ROOT / "data/sources.yaml")
-    (place / "params.yaml").write_text(yaml.safe_dump(with_changes("fast", download={"dataset": "mnist"})))
+    make_project(place, with_changes("fast"))
     for stage in ("download", "preprocess"):
         measured(f"stages.{stage}", cwd=place)
     return place / "data/processed"

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,13 @@ def with_changes(recipe: str, **changes: Any) -> dict[str, Any]:
     for section, values in changes.items():
         document[section] |= values
     return document
+
+
+def make_project(place: Path, document: dict[str, Any]) -> None:
+    """Make `place` a folder that the stages can run in, with these parameters."""
+    (place / "data").mkdir(parents=True)
+    shutil.copy(ROOT / "data/sources.yaml", place / "data/sources.yaml")
+    (place / "params.yaml").write_text(yaml.safe_dump(document))
 
 
 def measured(module: str, *arguments: object, cwd: Path = ROOT, **environment: str) -> tuple[str, dict[str, float]]:
