@@ -17,7 +17,7 @@ INLINE = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", README, flags=re.DO
 
 
 def test_is_short():
-    assert len(README.splitlines()) < 175
+    assert len(README.splitlines()) < 150
 
 
 def test_every_make_target_exists_and_help_lists_it():
