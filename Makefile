@@ -1,32 +1,32 @@
-# `make help` lists the targets. Each sets up the environment first, and does nothing where nothing is to be done.
+# `make help` lists the targets. Each sets up the environment first, which does nothing where nothing is to be done.
 SHELL := bash
-.DELETE_ON_ERROR:
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check verify faults bench bench-scale lock clean setup
 
-PYTHON ?= python3.11
+# The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
+PYTHONS := python3.13 python3.12 python3.11 python3
+LOCKS := requirements.txt requirements-dev.txt
 # DVC runs the stages with the `python` that it finds on PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-unexport PYTHONPATH PYTHONHOME
+# Python's own variables can hide our modules, turn warnings into errors, or have TensorFlow compiled anew by each stage.
+unexport $(filter-out PYTHONUNBUFFERED,$(filter PYTHON%,$(.VARIABLES)))
+# Held by what must not be disturbed: a pipeline that runs, and a set-up.
+ALONE = exec 9>>.make.lock; flock --nonblock 9 || { echo "another make is at work here: waiting for its end"; flock 9; }
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do \
-		printf '  make %-12s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do
+		printf '  make %-12s %s\n' "$$name" "$$text"
+	done
 
-run: setup .venv/params-checked ## run the pipeline: download, preprocess, train, evaluate
-	@exec 9>.venv/run.lock; flock --nonblock 9 || { echo "another make run is at work here: waiting for its end"; flock 9; }; \
-		python -m checks.mend || exit; \
-		if $(call MARKS,dvc.lock data metrics) | cmp -s - .venv/up-to-date; then \
-			echo "Nothing has changed since the last run."; \
-		else \
-			$(MARKS) >.venv/inputs; dvc repro || exit; \
-			$(MARKS) | cmp -s - .venv/inputs && $(call MARKS,dvc.lock data metrics) >.venv/up-to-date; \
-		fi; \
-		python -m checks.summary
-
-# What DVC itself goes by: each file's name, inode, size and time. It needs a second to see that nothing has changed.
-MARKS = find .dvc/config dvc.yaml params.yaml data/sources.yaml stages $(1) \
-	-name __pycache__ -prune -o -type f -printf '%p %i %s %T@\n' 2>/dev/null | sort
+# Faults in params.yaml are reported before DVC removes the outputs that it is about to make again.
+run: setup ## run the pipeline: download, preprocess, train, evaluate
+	@$(ALONE)
+	python -m cnn.settings.params
+	python -m checks.mend
+	dvc repro
+	python -m checks.summary | cat  # which ends quietly where the reader has gone: make run | head
 
 test: setup ## run the tests, less the slow ones
 	@python -m pytest -m "not slow"
@@ -35,10 +35,11 @@ test-all: setup ## run all tests; those on emulated CPUs need qemu-user
 	@python -m pytest
 
 check: setup ## format, lint, types, params.yaml, dvc.yaml
+	@set -x
 	ruff format --check .
 	ruff check .
 	mypy
-	python -m stages.params
+	python -m cnn.settings.params
 	python -m checks.status
 
 verify: setup ## derive the committed result again, and compare every bit
@@ -53,22 +54,42 @@ bench: setup ## measure the recipes side by side with plain Keras (an hour)
 bench-scale: setup ## measure each stage on 1, 2, 4 and 8 times MNIST (six minutes)
 	@python -m benchmarks.scale
 
-lock: setup ## renew requirements.txt from requirements.in
-	pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.txt requirements.in
+# One version of each package for all three Pythons: `fewest`. No address of a registry goes into a lock.
+lock: setup ## renew requirements.txt and requirements-dev.txt from their .in files
+	@compile() {
+		uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+			--no-header --no-emit-index-url --no-emit-find-links --no-emit-index-annotation "$$@"
+	}
+	compile --output-file requirements.txt requirements.in
+	compile --constraints requirements.txt --output-file requirements-dev.txt requirements-dev.in
 
 clean: ## remove the environment and all that the pipeline can make again
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dvc_plots data/raw data/processed data/model data/checkpoint
 
-# The environment is made anew when the content of requirements.txt changed, or when an earlier attempt broke off.
-setup:
-	@cmp -s requirements.txt .venv/requirements.txt || { \
-		$(PYTHON) checks/machine.py || exit; \
-		echo "setting up .venv from requirements.txt (a few minutes, once)"; \
-		rm -rf .venv && $(PYTHON) -m venv .venv && \
-		.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt && \
-		cp requirements.txt .venv/requirements.txt; }
-
-# Faults in params.yaml are reported before DVC removes the outputs that it is about to make again.
-.venv/params-checked: params.yaml data/sources.yaml stages/params.py stages/strict_yaml.py stages/catalogue.py | setup
-	@python -m stages.params && touch $@
+setup: ## set up .venv; PYTHON=… names the Python, else the newest of 3.11 to 3.13 is taken
+	@made_from() { cat $(LOCKS); echo "$(CURDIR)"; }  # the scripts in .venv hold its path
+	ready() {
+		made_from | cmp --silent - .venv/made-from && [ -x .venv/bin/python ] || return
+		[ -z "$(PYTHON)" ] || [ "$$($(PYTHON) checks/machine.py --python 2>/dev/null)" = "$$(python checks/machine.py --python)" ]
+	}
+	ready && exit
+	$(ALONE)
+	ready && exit
+	names="$(or $(PYTHON),$(PYTHONS))"
+	python=$$(for name in $$names; do $$name checks/machine.py --python 2>/dev/null && break; done) || {
+		echo "this machine: expected Python 3.11, 3.12 or 3.13 with venv and pip (in Debian: apt install python3-venv)." \
+			"Received: none among $$names. Name one: make PYTHON=…/python3.12" >&2
+		exit 1
+	}
+	$$python checks/machine.py
+	echo "setting up .venv with $$python from requirements.txt (half a minute where the network is fast)"
+	rm -f .venv/made-from  # first: a removal that is broken off must not look complete
+	rm -rf .venv
+	$$python -m venv .venv
+	# uv is the first to be installed, by its hash, and installs the rest. What it builds, it builds with pinned tools.
+	awk '/^[^ ]/ {mine = /^uv==/} mine' requirements-dev.txt >.venv/uv.txt
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-user --require-hashes --no-deps -r .venv/uv.txt
+	[ -t 2 ] && quiet= || quiet=--quiet
+	.venv/bin/uv pip sync $$quiet --python .venv/bin/python --require-hashes --require-build-hashes \
+		--build-constraints requirements.txt $(LOCKS)
+	made_from >.venv/made-from

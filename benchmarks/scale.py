@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.work import HERE, machine, make_project, measured, with_changes
-from stages import dataset
+from cnn.storage import idx
 
 RESULTS = HERE / "scale.csv"
 STAGES = ("download", "preprocess", "train", "evaluate")
@@ -60,9 +60,9 @@ def enlarge(mnist: Path, entry: dict[str, Any], times: int, work: Path) -> None:
     files = {}
     for role, file in entry["files"].items():
         path = mirror / file["name"]
-        rows = np.concatenate(list(dataset.idx_rows(mnist / path.name)))
+        rows = np.concatenate(list(idx.idx_rows(mnist / path.name)))
         with open(path, "wb") as out:
-            dataset.write_idx(
+            idx.write_idx(
                 out, np.concatenate([rows if rows.ndim == 1 else np.roll(rows, 3 * k, 2) for k in range(times)])
             )
         with open(path, "rb") as content:

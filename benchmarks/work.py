@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from stages import runtime
+from cnn.process.machine import cpu_flags, cpu_model, threads
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).resolve().parent
@@ -62,8 +61,7 @@ def measured(module: str, *arguments: object, cwd: Path = ROOT, **environment: s
 
 def machine() -> str:
     """The CPU, the number of cores, and the versions that decide speed."""
-    info = Path("/proc/cpuinfo").read_text()
-    (model, *_) = re.findall(r"model name\s*: (.*)", info)
-    instructions = "AVX-512" if "avx512f" in info else "AVX2"
+    instructions = "AVX-512" if "avx512f" in cpu_flags() else "AVX2"
     libraries = ", ".join(f"{name} {version(name.lower())}" for name in ("TensorFlow", "Keras", "NumPy"))
-    return f"{runtime.threads()} cores ({model}, {instructions}); Python {platform.python_version()}, {libraries}"
+    cpu = f"{threads()} cores ({cpu_model()}, {instructions})"
+    return f"{cpu}; Python {platform.python_version()}, {libraries}"

@@ -15,8 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from checks.clone import CannotRunError, clone_of, dvc_environment, md5
 from checks.mend import mend
-from checks.verify import CannotRunError, clone_of, md5, pipeline_environment, read_outputs
+from checks.verify import read_outputs
 
 KILLS_A_ROUND = 4  # then the pipeline is let through to its end, and begun anew
 
@@ -31,7 +32,7 @@ class Attempt:
             self.process = subprocess.Popen(
                 ["dvc", "repro"],
                 cwd=clone,
-                env=pipeline_environment(),
+                env=dvc_environment(clone),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

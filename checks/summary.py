@@ -1,22 +1,26 @@
-"""Print the test metrics of the last run, where the pictures are, and what to try next."""
+"""Print the metrics of the last run, validation first, where the pictures are, and what to try next."""
 
-import json
-from pathlib import Path
+import csv
 
-METRICS = Path("metrics/metrics.json")
+from cnn.storage import paths
 
 
 def main() -> None:
-    test = json.loads(METRICS.read_text())["test"]
-    low, high = test["accuracy_low"], test["accuracy_high"]
+    with open(paths.DETAILS, newline="") as file:
+        rows = {(row["split"], row["metric"]): row for row in csv.DictReader(file)}
+    splits = [split for split in ("validation", "train", "test") if (split, "accuracy") in rows]
+    lines = ["", " " * 20 + "".join(f"{split:>18}" for split in splits)]
+    for metric in dict.fromkeys(metric for split, metric in rows if split in splits):
+        values = (float(rows[split, metric]["value"]) for split in splits)
+        lines.append(f"  {metric.replace('_', ' '):18}" + "".join(f"{value:18.4f}" for value in values))
+    accuracy = [rows[split, "accuracy"] for split in splits]
+    limits = (f"{float(row['low']):.4f} to {float(row['high']):.4f}" for row in accuracy)
+    lines.append(f"  {'95 % of accuracy':18}" + "".join(f"{limit:>18}" for limit in limits))
+    lines.append(f"  {'images':18}" + "".join(f"{int(row['n']):18,}" for row in accuracy))
+    print("\n".join(lines))
     print(f"""
-  test accuracy       {test["accuracy"]:.4f}   95 % interval {low:.4f} to {high:.4f}, n = {test["n"]:,}
-  test loss           {test["loss"]:.4f}
-  macro F1            {test["macro_f1"]:.4f}
-  worst class recall  {test["worst_class_recall"]:.4f}
-  calibration error   {test["calibration_error"]:.4f}
-
-Pictures: metrics/figures/   All metrics: {METRICS}
+Choose by validation. The test images are for the final number: look at it once.
+Pictures: {paths.FIGURES}/   All metrics: {paths.DETAILS}
 Next: change a number in params.yaml, `make run`, then `.venv/bin/dvc params diff` and `.venv/bin/dvc metrics diff`.""")
 
 

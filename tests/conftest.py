@@ -10,52 +10,18 @@ import hypothesis
 import numpy as np
 import pytest
 
-from stages import dataset
+from cnn.storage import idx
+from tests import tiny
 
 # The same examples in every run: a commit that passed passes again. No deadline: CI machines are uneven.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
 
-# A copy of the lesson's parameters: the tests must pass whatever a user tries in params.yaml.
-PARAMS = """\
-seed: 42
-download:
-  dataset: mnist-5k
-preprocess:
-  validation_fraction: 0.1
-  test_fraction: 0.2
-model:
-  filters: [32, 64, 64]
-  kernel_sizes: [3, 3, 3]
-  strides: [1, 1, 1]
-  pool_sizes: [2, 2, 1]
-  batch_norm: false
-  activation: relu
-  padding: valid
-  head: flatten
-  dense_units: [64]
-  dropout: 0.0
-  normalize: true
-train:
-  epochs: 5
-  batch_size: 64
-  optimizer: adam
-  learning_rate: 0.001
-  schedule: constant
-  label_smoothing: 0.0
-  augment: {shift: 0, rotate: 0, zoom: 0.0, shear: 0.0}
-  checkpoint_seconds: 300
-  determinism: portable
-evaluate:
-  batch_size: 1000
-  shift: 0
-"""
-
 
 @pytest.fixture(scope="session")
 def params_text():
-    """A valid params.yaml."""
-    return PARAMS
+    """A valid params.yaml: the lesson's, whatever a user tries in the committed one."""
+    return tiny.TUTORIAL.read_text()
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +68,8 @@ def serve():
                 asked.append(self.path)
                 answer(self)
 
+            do_CONNECT = do_GET  # what a proxy is asked
+
             def end_headers(self):
                 self.send_header("Connection", "close")
                 super().end_headers()
@@ -130,7 +98,7 @@ def write_idx():
     def write(path, values):
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "wb") as file:
-            dataset.write_idx(file, np.asarray(values, np.uint8))
+            idx.write_idx(file, np.asarray(values, np.uint8))
 
     return write
 
@@ -139,18 +107,20 @@ def write_idx():
 def make_raw(write_idx):
     """A function: fill a directory as `download` does, with images of noise that are all different.
 
-    Returns {part: images (n, 5, 4) uint8} of the parts "train" and, where test labels are given, "t10k".
+    Returns {part: images (n, 5, 4) uint8} of the parts "train" and, where test labels are given, "test". The files
+    are called <part>-images and <part>-labels.
     """
 
     def make(directory, labels, test_labels=None, classes=("ant", "bee", "cat"), seed=0):
         random = np.random.default_rng(seed)
-        images = {}
-        for part, values in (("train", labels), ("t10k", test_labels)):
+        images, names = {}, {}
+        for part, values in (("train", labels), ("test", test_labels)):
             if values is not None:
                 images[part] = random.integers(0, 256, (len(values), 5, 4), np.uint8)
-                write_idx(directory / f"{part}-images-idx3-ubyte", images[part])
-                write_idx(directory / f"{part}-labels-idx1-ubyte", values)
-        about = {"name": "noise", "title": "Noise", "classes": list(classes), "shape": [5, 4, 1]}
+                write_idx(directory / f"{part}-images", images[part])
+                write_idx(directory / f"{part}-labels", values)
+                names |= {f"{part}_{kind}": f"{part}-{kind}" for kind in ("images", "labels")}
+        about = {"name": "noise", "title": "Noise", "classes": list(classes), "shape": [5, 4, 1], "files": names}
         (directory / "dataset.json").write_text(json.dumps(about))
         return images
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from benchmarks import ours, scale, speed, work
-from stages import catalogue, dataset
-from stages import model as network
+from cnn.network import build
+from cnn.settings import catalogue, schema
+from cnn.storage import idx
 from tests import tiny
 
 BEGIN, END = "<!-- benchmark: benchmarks/results.csv -->", "<!-- /benchmark -->"
@@ -89,7 +90,7 @@ def test_the_report_on_scale_is_that_of_its_results():
 
 
 def test_the_operations_of_the_lesson_are_those_counted_by_hand():
-    model = network.build_cnn_model((28, 28, 1), 10, tiny.model_options(**tiny.LESSON))
+    model = build.build_cnn_model((28, 28, 1), 10, schema.Model.model_validate(tiny.LESSON["model"]))
     convolutions = 26 * 26 * 32 * 9 + 11 * 11 * 64 * 9 * 32 + 3 * 3 * 64 * 9 * 64
     assert ours.operations(model) == 2 * (convolutions + 576 * 64 + 64 * 10)
 
@@ -136,12 +137,11 @@ def test_scale_is_drawn_as_a_line_for_each_stage_in_both_pictures(scaled):
 
 def test_an_enlarged_data_set_begins_with_the_original_and_its_catalogue_entry_is_true(tmp_path, make_raw):
     images = make_raw(tmp_path / "raw", labels=[0, 1, 2, 1], test_labels=[2, 0])
-    roles = {"train_images": "train-images-idx3", "train_labels": "train-labels-idx1"}
-    roles |= {"test_images": "t10k-images-idx3", "test_labels": "t10k-labels-idx1"}
+    roles = [f"{part}_{kind}" for part in ("train", "test") for kind in ("images", "labels")]
     nothing = {"bytes": 1, "sha256": "0" * 64}
     entry = {"title": "Noise", "licence": "none", "citation": "none", "format": "idx", "shape": [5, 4, 1]}
     entry |= {"classes": ["ant", "bee", "cat"]}
-    entry |= {"files": {role: {"name": f"{name}-ubyte", **nothing} for role, name in roles.items()}}
+    entry |= {"files": {role: {"name": role.replace("_", "-"), **nothing} for role in roles}}
     scale.enlarge(tmp_path / "raw", entry, 3, tmp_path / "work")
 
     source = catalogue.load_catalogue(tmp_path / "work/data/sources.yaml")["mnist"]
@@ -150,20 +150,20 @@ def test_an_enlarged_data_set_begins_with_the_original_and_its_catalogue_entry_i
     for file in source.files.all():
         content = (mirror / file.name).read_bytes()
         assert (file.bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-    for part in ("train", "t10k"):
-        (enlarged,) = dataset.idx_rows(mirror / f"{part}-images-idx3-ubyte")
+    for part in ("train", "test"):
+        (enlarged,) = idx.idx_rows(mirror / f"{part}-images")
         copies = np.split(enlarged, 3)
         np.testing.assert_array_equal(copies[0], images[part])
         for one, other in ((0, 1), (1, 2), (0, 2)):
             assert (copies[one] != copies[other]).any(axis=(1, 2)).all(), "or preprocess would find duplicates"
             np.testing.assert_array_equal(np.sort(copies[one]), np.sort(copies[other]))
-    (labels,) = dataset.idx_rows(mirror / "train-labels-idx1-ubyte")
+    (labels,) = idx.idx_rows(mirror / "train-labels")
     assert labels.tolist() == [0, 1, 2, 1] * 3
 
 
 def test_a_module_that_fails_is_reported(tmp_path, capfd):
     with pytest.raises(subprocess.CalledProcessError):
-        work.measured("stages.params", cwd=tmp_path)
+        work.measured("cnn.settings.params", cwd=tmp_path)
     assert "params.yaml" in capfd.readouterr().err
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,8 +29,8 @@ FAULTS = {
     "system": ("platform.system", lambda: "Plan9", r"expected Linux. Received: Plan9."),
     "version": (
         "sys.version_info",
-        (3, 12, 1, "final", 0),
-        r"expected Python 3.11. Received: 3.11.\d+. Name one: make PYTHON=…/python3.11",
+        (3, 14, 0, "final", 0),
+        r"expected Python 3.11, 3.12 or 3.13. Received: 3.\d+.\d+. Name one: make PYTHON=…/python3.12",
     ),
 }
 
@@ -48,6 +49,12 @@ def test_python_without_pip_is_named_with_the_mend(capable, monkeypatch):
     assert list(machine.faults()) == [expected]
 
 
+def test_each_python_that_is_promised_will_do(capable, monkeypatch):
+    for version in machine.PYTHONS:
+        monkeypatch.setattr("sys.version_info", (*version, 0, "final", 0))
+        assert list(machine.faults()) == []
+
+
 def test_all_faults_are_named_at_once(monkeypatch):
     monkeypatch.setattr(machine, "DISK", 1e9)
     monkeypatch.setattr(machine, "MEMORY", 1e9)
@@ -62,6 +69,16 @@ def test_needs_nothing_installed():
     lines = done.stderr.splitlines()
     assert all(line.startswith("this machine: expected ") for line in lines), "no traceback"
     assert done.returncode == (1 if lines else 0)
+
+
+def test_an_environment_names_the_python_that_it_comes_from():
+    """`make setup` removes the environment before it makes the next one with that Python."""
+    done = subprocess.run(
+        [sys.executable, "checks/machine.py", "--python"], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0
+    assert Path(done.stdout.strip()).resolve().is_relative_to(Path(sys.base_prefix).resolve())
+    assert not Path(done.stdout.strip()).is_relative_to(sys.prefix) or sys.prefix == sys.base_prefix
 
 
 def test_an_old_python_comes_as_far_as_the_message():

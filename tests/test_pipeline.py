@@ -7,15 +7,18 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from stages import dataset
+from cnn.storage import idx
 from tests import tiny
 
 pytestmark = pytest.mark.slow  # each command costs a second, each run of a stage several
@@ -25,6 +28,7 @@ OUTPUTS = (
     "data/processed/summary.json",
     "data/model/model.keras",
     "metrics/metrics.json",
+    "metrics/details.csv",
     "metrics/history.csv",
     "metrics/predictions.csv",
 )
@@ -66,21 +70,20 @@ class Project:
         document = yaml.safe_load(path.read_text())
         for section, values in sections.items():
             document[section] |= values
-        path.write_text(yaml.safe_dump(document, sort_keys=False))
+        path.write_text(yaml.safe_dump(document, sort_keys=False, default_flow_style=None))
 
 
 def add_data_set(project, mirror):
     """Put a tiny data set into the catalogue and its files, one of them gzipped, on a mirror."""
     mirror.mkdir(parents=True)
     files = {}
-    for part, (images, labels) in {"train": tiny.bars(120, seed=1), "t10k": tiny.bars(40, seed=2)}.items():
-        for kind, array, pack in (("images-idx3", images[..., 0], gzip.compress), ("labels-idx1", labels, bytes)):
-            name = f"{part}-{kind}-ubyte"
-            dataset.write_idx(content := io.BytesIO(), array)
+    for part, (images, labels) in {"train": tiny.bars(120, seed=1), "test": tiny.bars(40, seed=2)}.items():
+        for kind, array, pack in (("images", images[..., 0], gzip.compress), ("labels", labels, bytes)):
+            name = f"bars-{part}-{kind}"
+            idx.write_idx(content := io.BytesIO(), array)
             plain = content.getvalue()
             (mirror / (name + ".gz" * (pack is gzip.compress))).write_bytes(pack(plain))
-            role = f"{part.replace('t10k', 'test')}_{kind.partition('-')[0]}"
-            files[role] = {"name": name, "bytes": len(plain), "sha256": hashlib.sha256(plain).hexdigest()}
+            files[f"{part}_{kind}"] = {"name": name, "bytes": len(plain), "sha256": hashlib.sha256(plain).hexdigest()}
     about = {"title": "Bars", "licence": "none", "citation": "none", "format": "idx", "shape": list(tiny.SHAPE)}
     entry = about | {"classes": ["lying", "standing", "leaning"], "files": files}
     with open(project.folder / "data/sources.yaml", "a") as catalogue:
@@ -140,7 +143,9 @@ def test_every_output_is_there(project):
         assert project.read(path), path
     assert {path.name for path in (project.folder / "metrics/figures").iterdir()} == FIGURES
     metrics = json.loads(project.read("metrics/metrics.json"))
-    assert [metrics[split]["n"] for split in ("train", "validation", "test")] == [96, 24, 40]
+    details = list(csv.DictReader(io.StringIO(project.read("metrics/details.csv").decode())))
+    sizes = {row["split"]: row["n"] for row in details}
+    assert sizes == {"model": "", "validation": "24", "train": "96", "test": "40"}
     predictions = list(csv.DictReader(io.StringIO(project.read("metrics/predictions.csv").decode())))
     right = [row["actual"] == row["predicted"] for row in predictions]
     assert np.mean(right) == pytest.approx(metrics["test"]["accuracy"])
@@ -173,28 +178,53 @@ def test_evaluate_parameter_runs_evaluate_only(committed):
     before = committed.read("metrics/metrics.json")
     committed.set(evaluate={"batch_size": 20})
     assert committed.repro() == ["evaluate"]
-    assert json.loads(committed.read("metrics/metrics.json"))["test"] == pytest.approx(json.loads(before)["test"])
+    assert committed.read("metrics/metrics.json") == before, "to the last bit"
 
 
-def test_faults_in_params_stop_the_run_and_the_mended_run_goes_on(committed):
-    model, metrics = committed.read("data/model/model.keras"), committed.read("metrics/metrics.json")
+@pytest.mark.parametrize("start", [["repro"], ["exp", "run", "-S", "train.seed=1"]])
+def test_faults_in_params_stop_the_run_and_undone_the_next_one_restores_all_without_training(committed, start):
+    paths = ("data/model/model.keras", "metrics/history.csv", "metrics/metrics.json")
+    before = [committed.read(path) for path in paths]
     committed.set(train={"epochs": 0, "bach_size": 7}, model={"activation": "relou"})
-    output = committed.run("dvc", "repro", status=255)
+    output = committed.run("dvc", *start, status=255)
     assert "train: params.yaml is not valid (3 faults):" in output
     for fault in (
         "train.epochs: expected",
         "train.bach_size: unknown key. Did you mean 'batch_size'?",
         "Did you mean 'relu'?",
+        "To have it back, untrained: undo the change, then `dvc repro`.",
     ):
         assert fault in output
     assert "Traceback" not in output
     assert "failed to reproduce 'train'" in output
 
     committed.run("git", "checkout", "--quiet", "params.yaml")
-    committed.run("dvc", "repro")
-    assert committed.read("data/model/model.keras") == model
-    assert committed.read("metrics/metrics.json") == metrics
+    assert committed.repro() == []
+    assert [committed.read(path) for path in paths] == before
     assert committed.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_training_ends_with_dvc_and_the_next_run_goes_on_from_it(committed, number):
+    committed.set(train={"epochs": 100 + number})
+    lock = committed.folder / "data/checkpoint/train.lock"
+    lock.unlink(missing_ok=True)
+    dvc = subprocess.Popen(["dvc", "repro"], cwd=committed.folder, env=committed.environment)
+    wait_for(lambda: lock.exists() and lock.read_text() and list(lock.parent.glob("*.npz")), 60)
+    stage = int(lock.read_text())
+    dvc.send_signal(number)
+    dvc.wait(30)
+    wait_for(lambda: not Path(f"/proc/{stage}").exists(), 10)
+    assert not (committed.folder / "data/model/model.keras").exists()
+    committed.run("python", "-m", "checks.mend")
+    assert re.search(r"going on from step [\d,]+ of", committed.run("dvc", "repro"))
+
+
+def wait_for(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "in time"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -251,33 +281,159 @@ def test_experiment_is_run_shown_and_compared(longer):
     assert re.search(r"train\.epochs\s+1\s+2", longer.run("dvc", "exp", "diff", "HEAD", "longer"))
 
 
-def test_verify_finds_a_true_result_equal_and_names_what_was_tampered_with(committed):
-    python = ["python", "-m", "checks.verify"]
-    true = committed.run(*python)
+def test_the_table_of_experiments_fits_into_120_columns(longer):
+    """As the README shows it: what was changed, and the validation metrics, which decide."""
+    (options,) = re.findall(r"dvc exp show (.*?) *#", (tiny.ROOT / "README.md").read_text())
+    longer.environment["COLUMNS"] = "120"
+    table = longer.run("dvc", "exp", "show", "--no-pager", *shlex.split(options))
+    assert max(map(len, table.splitlines())) <= 120
+    header = next(line for line in table.splitlines() if "Experiment" in line)
+    assert {"validation.accuracy", "validation.loss", "train.epochs"} <= set(header.split())
+    assert "test." not in header
+
+
+@pytest.fixture
+def experiment(committed):
+    """A function: run an experiment with these settings, and return the lines of params.yaml that it changed."""
+
+    def run(*settings):
+        options = [option for setting in settings for option in ("-S", setting)]
+        committed.run("dvc", "exp", "run", "--quiet", *options)
+        lines = committed.run("git", "diff", "--unified=0", "params.yaml").splitlines()
+        return [line for line in lines if line[0] in "+-" and line[:3] not in ("+++", "---")]
+
+    return run
+
+
+def test_a_small_learning_rate_trains_and_changes_one_line(experiment):
+    removed, added = experiment("train.learning_rate=0.00003")
+    assert (removed.split()[1], added.split()[1:]) == ("learning_rate:", ["learning_rate:", "3e-05"])
+
+
+def test_a_row_of_the_network_is_added_and_named_by_params_diff(committed, experiment):
+    experiment("+model.blocks.conv2={filters: 3, kernel_size: 1, stride: 1, pool_size: 1}", "model.dense_units=5")
+    difference = committed.run("dvc", "params", "diff")
+    assert re.search(r"model\.blocks\.conv2\.filters +- +3", difference)
+    assert re.search(r"model\.dense_units +0 +5", difference)
+
+
+def test_a_sweep_is_queued_with_a_choice(committed):
+    committed.run("dvc", "exp", "run", "--queue", "-S", "model.blocks.conv1.filters=choice(4,6)")
+    assert committed.run("dvc", "queue", "status").count("Queued") == 2
+    committed.run("dvc", "queue", "remove", "--queued")
+
+
+@pytest.fixture
+def faked(committed):
+    """A function: commit what a function does to the project, and return what verify says, with its exit code."""
+
+    def verify(fake, status=1):
+        fake(committed)
+        committed.run("git", "add", "--all")
+        committed.run("git", "commit", "--quiet", "--message=fake")
+        try:
+            return committed.run("python", "-m", "checks.verify", status=status)
+        finally:
+            committed.run("git", "reset", "--quiet", "--hard", "HEAD~1")
+
+    return verify
+
+
+def edit(project, name, function):
+    """Apply a function to the stages of dvc.yaml or dvc.lock."""
+    path = project.folder / name
+    document = yaml.safe_load(path.read_text())
+    function(document["stages"])
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def fake_accuracy(project):
+    """Write a better test accuracy into metrics.json. Returns its md5."""
+    path = project.folder / "metrics/metrics.json"
+    document = json.loads(path.read_text())
+    document["test"]["accuracy"] = 0.9999
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def output(stages, path):
+    return next(out for stage in stages.values() for out in stage["outs"] if out["path"] == path)
+
+
+def test_verify_finds_a_true_result_equal(committed):
+    true = committed.run("python", "-m", "checks.verify")
     assert "DIFFERS" not in true
     assert "bit for bit" in true
     committed.set(evaluate={"batch_size": 17})
-    assert "expected a clean work tree" in committed.run(*python, status=2)
+    assert "expected a clean work tree" in committed.run("python", "-m", "checks.verify", status=2)
 
-    committed.run("git", "checkout", "--quiet", "params.yaml")
-    metrics = committed.folder / "metrics/metrics.json"
-    document = json.loads(metrics.read_text())
-    document["test"]["loss"] += 0.25
-    metrics.write_text(json.dumps(document, indent=2) + "\n")
-    lock = committed.folder / "dvc.lock"
-    text = lock.read_text()
-    model = yaml.safe_load(text)["stages"]["train"]["outs"][0]["md5"]
-    lock.write_text(text.replace(model, "f" * 32))
-    committed.run("git", "commit", "--quiet", "--all", "--message=tampered")
+
+def test_verify_under_a_hook_of_git_leaves_the_callers_head_alone(committed):
+    """git runs hooks with GIT_DIR set."""
+    before = committed.run("git", "rev-parse", "HEAD"), committed.run("git", "status", "--porcelain", "--branch")
+    committed.environment["GIT_DIR"] = str(committed.folder / ".git")
     try:
-        false = committed.run(*python, status=1)
+        committed.run("python", "-m", "checks.verify", "no-such-revision", status=2)
+        committed.run("python", "-m", "checks.verify", "HEAD")
     finally:
-        committed.run("git", "reset", "--quiet", "--hard", "HEAD~1")
-    differing = re.findall(r"^(\w+) +(\S+) .* DIFFERS$", false, re.MULTILINE)
+        del committed.environment["GIT_DIR"]
+    assert (
+        committed.run("git", "rev-parse", "HEAD"),
+        committed.run("git", "status", "--porcelain", "--branch"),
+    ) == before
+
+
+def test_verify_names_what_was_tampered_with(faked):
+    def tamper(project):
+        path = project.folder / "metrics/metrics.json"
+        document = json.loads(path.read_text())
+        document["test"]["loss"] += 0.25
+        path.write_text(json.dumps(document, indent=2) + "\n")
+        edit(project, "dvc.lock", lambda stages: output(stages, "data/model/model.keras").update(md5="f" * 32))
+
+    false = faked(tamper)
+    differing = re.findall(r"^(\S+) +(\S+) .* DIFFERS$", false, re.MULTILINE)
     assert ("train", "data/model/model.keras") in differing
     assert ("evaluate", "metrics/metrics.json") in differing
     assert ("train", "metrics/history.csv") not in differing
     assert "differs from the stage 'train' on; largest difference of a metric 0.25" in false
+
+
+def test_a_fake_behind_a_frozen_stage_is_named(faked):
+    def fake(project):
+        digest = fake_accuracy(project)
+        edit(project, "dvc.lock", lambda stages: output(stages, "metrics/metrics.json").update(md5=digest))
+        edit(project, "dvc.yaml", lambda stages: stages["evaluate"].update(frozen=True))
+
+    assert "evaluate: frozen in dvc.yaml: DVC does not run it." in faked(fake)
+
+
+def test_a_fake_that_is_no_output_any_more_is_named(faked):
+    def fake(project):
+        fake_accuracy(project)
+        edit(project, "dvc.yaml", lambda stages: stages["evaluate"].pop("metrics"))
+
+        def forget(stages):
+            stages["evaluate"]["outs"].remove(output(stages, "metrics/metrics.json"))
+
+        edit(project, "dvc.lock", forget)
+
+    said = faked(fake)
+    assert re.search(r"^\(no stage\) +metrics/metrics.json .* DIFFERS$", said, re.MULTILINE)
+
+
+def test_a_fake_that_a_stage_does_not_overwrite_is_named(faked):
+    """`persist: true` lets an output stand; the stage's command was changed to write everything but the metrics."""
+
+    def fake(project):
+        digest = fake_accuracy(project)
+        edit(project, "dvc.lock", lambda stages: output(stages, "metrics/metrics.json").update(md5=digest))
+        options = {"metrics/metrics.json": {"cache": False, "persist": True}}
+        edit(project, "dvc.yaml", lambda stages: stages["evaluate"].update(metrics=[options]))
+        script = project.folder / "stages/evaluate.py"
+        script.write_text(script.read_text().replace("tables.write_headline(measured)", "pass"))
+
+    faked(fake, status=2)  # DVC itself misses the output: nothing can be said to be equal
 
 
 def test_a_damaged_object_in_the_cache_is_made_again(committed):

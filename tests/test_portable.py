@@ -9,7 +9,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+from cnn.settings import schema
+
+LESSON = Path(__file__).resolve().parents[1] / "recipes/tutorial.yaml"
 QEMU = shutil.which("qemu-x86_64")
 # What each network has beyond a plain one: all that was ever seen to depend on the CPU, and all that draws.
 KINDS = {
@@ -26,7 +30,13 @@ KINDS = {
     },
 }
 TINY = {
-    "model": {"filters": [4, 8], "kernel_sizes": [4, 3], "strides": [2, 1], "pool_sizes": [2, 1], "dense_units": [8]},
+    "model": {
+        "blocks": {
+            "conv1": {"filters": 4, "kernel_size": 4, "stride": 2, "pool_size": 2},
+            "conv2": {"filters": 8, "kernel_size": 3, "stride": 1, "pool_size": 1},
+        },
+        "dense_units": 8,
+    },
     "train": {"epochs": 2, "batch_size": 16},
 }
 
@@ -54,24 +64,21 @@ def test_no_three_tensors_are_added_in_an_order_that_depends_on_timing(kind: str
     """`AddN` begins with the tensor whose buffer is free just then; of two, the order makes no difference."""
     import numpy as np
 
-    from stages import model, train
+    from cnn.network import build
+    from cnn.training.step import Step
 
     architecture, options = tiny(kind)
-    network = model.build_cnn_model((16, 16, 1), 3, architecture)
-    loop, _ = train.compile_loop(network, np.empty((0, 16, 16, 1), np.uint8), options, seed=1)
-    functions = loop.get_concrete_function().graph.as_graph_def().library.function
+    network = build.build_cnn_model((16, 16, 1), 3, architecture)
+    functions = Step(network, np.dtype(np.uint8), options).graph().as_graph_def().library.function
     sums = [node.attr["N"].i for function in functions for node in function.node_def if node.op == "AddN"]
     assert max(sums, default=0) <= 2
 
 
-def tiny(kind: str):
-    """The sections `model` and `train` of a tiny network's parameters."""
-    from stages import params
-
-    committed = params.load_params()
-    changes = KINDS[kind]
-    sections = {name: getattr(committed, name).model_dump() | TINY[name] | changes.get(name, {}) for name in TINY}
-    return params.Model.model_validate(sections["model"]), params.Train.model_validate(sections["train"])
+def tiny(kind: str) -> tuple[schema.Model, schema.Train]:
+    """The sections `model` and `train` of a tiny network's parameters; what is not named here is the lesson's."""
+    lesson = yaml.safe_load(LESSON.read_text())
+    sections = {name: lesson[name] | TINY[name] | KINDS[kind].get(name, {}) for name in TINY}
+    return schema.Model.model_validate(sections["model"]), schema.Train.model_validate(sections["train"])
 
 
 def run(python: list[str]) -> dict[str, str]:
@@ -82,13 +89,15 @@ def run(python: list[str]) -> dict[str, str]:
 
 def main() -> None:
     """Train a tiny network of each kind, measure and draw it, and print the hash of each file made."""
-    from stages import runtime
+    from cnn.network import runtime
 
     runtime.prepare("portable")
     import numpy as np
     import pandas as pd
 
-    from stages import evaluate, figures, model, train
+    from cnn.network import build, inference, saved
+    from cnn.results import figures, metrics
+    from cnn.training import loop
 
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (48, 16, 16, 1), dtype=np.uint8)
@@ -97,16 +106,16 @@ def main() -> None:
         for kind in KINDS:
             architecture, options = tiny(kind)
             runtime.set_global_seed(1)
-            network = model.build_cnn_model((16, 16, 1), 3, architecture)
-            history = train.train_cnn_model(network, images, labels, options, 1, (images[:10], labels[:10]))
+            network = build.build_cnn_model((16, 16, 1), 3, architecture)
+            history = loop.train_cnn_model(network, images, labels, options, (images[:10], labels[:10]))
             place = Path(folder, kind)
-            model.save_model(network, place / "model.keras")
-            probabilities = model.predictor(model.load_model(place / "model.keras"))(images, 20)
+            saved.save_model(network, place / "model.keras")
+            probabilities = inference.predictor(saved.load_model(place / "model.keras"))(images, 20)
             (place / "probabilities").write_bytes(probabilities.tobytes())
-            (place / "metrics").write_text(repr((history, evaluate.measure(probabilities, labels))))
+            (place / "metrics").write_text(repr((history, metrics.measure(probabilities, labels))))
         # Drawing does not depend on the kind.
         figures.draw_history(pd.DataFrame(history), place / "history.png")
-        matrix = evaluate.confusion_matrix(labels, probabilities.argmax(axis=1), 3)
+        matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), 3)
         figures.draw_confusion(matrix, ["one", "two", "three"], place / "confusion.png")
         paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         hashes = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

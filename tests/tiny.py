@@ -8,27 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
-from stages import params
+from cnn.settings import schema
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE, CLASSES = (12, 12, 1), 3
-# The network of the lesson, whatever params.yaml holds now.
-LESSON = {
-    "filters": [32, 64, 64],
-    "kernel_sizes": 3,
-    "strides": 1,
-    "pool_sizes": [2, 2, 1],
-    "batch_norm": False,
-    "activation": "relu",
-    "padding": "valid",
-    "head": "flatten",
-    "dense_units": [64],
-    "dropout": 0.0,
-    "normalize": True,
-}
-SMALL = LESSON | {"filters": [8], "kernel_sizes": 3, "pool_sizes": 3, "dense_units": []}
+TUTORIAL = ROOT / "recipes/tutorial.yaml"
+LESSON = yaml.safe_load(TUTORIAL.read_text())
 QUICK = {
     "epochs": 2,
     "batch_size": 32,
@@ -54,21 +42,21 @@ def bars(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8
     return images, labels
 
 
-def model_options(**changes: Any) -> params.Model:
-    """A small network; keys that are not named here are as in params.yaml."""
-    return _changed(params.load_params().model, SMALL | changes)
+def blocks(filters: list[int], kernel_size: int = 3, stride: int = 1, pool_size: int = 1) -> dict[str, dict[str, int]]:
+    """The rows of `model.blocks` with these filters; the rest is the same in each."""
+    row = {"kernel_size": kernel_size, "stride": stride, "pool_size": pool_size}
+    return {f"conv{number}": {"filters": count, **row} for number, count in enumerate(filters, 1)}
 
 
-def train_options(**changes: Any) -> params.Train:
-    """Short training; keys that are not named here are as in params.yaml."""
-    return _changed(params.load_params().train, QUICK | changes)
+def model_options(**changes: Any) -> schema.Model:
+    """A small network: one block of 8 filters, no dense layer; keys that are not named are the lesson's."""
+    small = {"blocks": blocks([8], pool_size=3), "dense_units": 0}
+    return schema.Model.model_validate(LESSON["model"] | small | changes)
 
 
-def _changed(section: Any, changes: dict[str, Any]) -> Any:
-    values = section.model_dump()
-    # A column that came to params.yaml later is as long as its network: its first value stands for all.
-    columns = {name: values[name][0] for name in getattr(params, "COLUMNS", ()) if name in values}
-    return type(section).model_validate(values | columns | changes)
+def train_options(**changes: Any) -> schema.Train:
+    """Short training; keys that are not named here are the lesson's."""
+    return schema.Train.model_validate(LESSON["train"] | QUICK | changes)
 
 
 def digest(arrays: list[NDArray]) -> str:

@@ -1,0 +1,60 @@
+"""A fresh clone of a commit, in which DVC runs undisturbed by the caller's git, DVC and Python settings."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+class CannotRunError(Exception):
+    """The result could not be derived again, so nothing can be said about it."""
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, less what would bend git, DVC or Python (a git hook sets GIT_DIR).
+
+    PATH begins with this Python's own commands, and a relative DATA_MIRROR is made absolute.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "PYTHON"))}
+    kept["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    mirror = os.environ.get("DATA_MIRROR", "")
+    if mirror and "://" not in mirror:
+        kept["DATA_MIRROR"] = str(Path(mirror).resolve())
+    return kept
+
+
+def git(*arguments: str) -> str:
+    """Run git, without hooks. Raises CannotRunError with what it says."""
+    command = ["git", "-c", "core.hooksPath=/dev/null", *arguments]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        verb = next(word for word in arguments if not word.startswith(("-", "/")))
+        raise CannotRunError(f"git {verb}: {done.stderr.strip() or 'no such revision'}")
+    return done.stdout
+
+
+def clone_of(commit: str, folder: Path) -> Path:
+    """Clone a commit into a folder, with a DVC cache of its own: nothing made earlier can stand in for a result."""
+    git("clone", "--quiet", "--no-checkout", ".", str(folder))
+    git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
+    dvc(folder, "config", "--local", "cache.dir", str(folder / ".dvc/cache"))
+    return folder
+
+
+def dvc_environment(clone: Path) -> dict[str, str]:
+    """The environment for DVC in a clone: its user's and its system's settings are empty folders beside the clone."""
+    settings = dict.fromkeys(("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"), f"{clone}-dvc")
+    return environment() | settings
+
+
+def dvc(clone: Path, *arguments: str) -> None:
+    """Run DVC in a clone, its output on standard error. Raises CannotRunError where it fails."""
+    done = subprocess.run(["dvc", *arguments], cwd=clone, env=dvc_environment(clone), stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise CannotRunError(f"`dvc {arguments[0]}` ended with exit code {done.returncode} in the clone; see above.")
+
+
+def md5(path: Path) -> str:
+    """The md5 of a file, as DVC takes it; "missing" where there is none."""
+    return hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else "missing"

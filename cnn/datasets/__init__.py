@@ -1,0 +1,1 @@
+"""From raw files to splits and their summary. For preprocess."""

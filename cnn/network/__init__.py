@@ -1,0 +1,1 @@
+"""The network: how TensorFlow is set up, build, run, save and load. For train and evaluate."""

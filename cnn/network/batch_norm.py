@@ -1,0 +1,61 @@
+"""Batch normalisation with the same bits on every CPU, and its folding into plain layers."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("cnn")
+class BatchNormalization(keras.layers.Layer):
+    """Batch normalisation of (n, height, width, channels) with the same bits on every CPU.
+
+    oneDNN's fused kernel divides by the square root; Keras' own layer multiplies by `rsqrt`, which starts
+    from the CPU's approximation, and costs more. It is there for training only: `fold_batch_norm` merges it
+    into the convolution before it. Each shard of a batch is normalised by its own statistics (S. Ioffe,
+    C. Szegedy, arXiv:1502.03167).
+    """
+
+    momentum, epsilon = 0.9, 1e-3
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
+        fixed = {"shape": shape, "trainable": False, "aggregation": "mean"}
+        self.mean = self.add_weight(initializer="zeros", name="mean", **fixed)
+        self.variance = self.add_weight(initializer="ones", name="variance", **fixed)
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if training:
+            outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+                inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+            )
+            self.mean.assign(self.momentum * self.mean + (1 - self.momentum) * mean)
+            self.variance.assign(self.momentum * self.variance + (1 - self.momentum) * variance)
+            return outputs
+        scale = self.gamma / tf.sqrt(self.variance + self.epsilon)
+        return inputs * scale + (self.beta - self.mean * scale)
+
+
+def fold_batch_norm(model: keras.Sequential) -> keras.Sequential:
+    """The same function in plain Keras layers: batch normalisation merged into convolutions, no dropout.
+
+    gamma * (conv(x) - mean) / sqrt(variance + epsilon) + beta is a convolution again, with another kernel
+    and a bias.
+    """
+    folded = keras.Sequential([keras.Input(model.input_shape[1:], name="pixels")], name=model.name)
+    for position, layer in enumerate(model.layers):
+        if isinstance(layer, (BatchNormalization, keras.layers.Dropout)):
+            continue
+        follower = model.layers[position + 1] if layer is not model.layers[-1] else None
+        if isinstance(follower, BatchNormalization):
+            twin = keras.layers.Conv2D.from_config({**layer.get_config(), "use_bias": True})
+            folded.add(twin)
+            gamma, beta, mean, variance = follower.get_weights()
+            scale = gamma / np.sqrt(variance + np.float32(follower.epsilon))
+            twin.set_weights([layer.get_weights()[0] * scale, beta - mean * scale])
+        else:
+            twin = layer.__class__.from_config(layer.get_config())
+            folded.add(twin)
+            twin.set_weights(layer.get_weights())
+    return folded

@@ -1,0 +1,71 @@
+"""Run a network over images."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from cnn.network.shards import SHARDS, in_shards, total
+from cnn.storage import arrays
+
+# Kernels treat the end of what they are given in another way, with other last bits: oneDNN's matrix products the
+# rows beyond a multiple of 6, Eigen's functions of each value (elu, sigmoid, …) the values beyond a multiple of 8.
+# Its means over feature maps differ with an image's place modulo 8. So each shard has a multiple of both, of images
+# that start at a multiple of it: then an image's outputs do not depend on the batch size, nor on how many follow.
+MULTIPLE = 24
+GRAIN = SHARDS * MULTIPLE
+
+
+def predictor(model: keras.Sequential, shift: int = 0) -> Callable[[NDArray, int], NDArray[np.float32]]:
+    """Compile the model for inference.
+
+    shift: where not 0, the outputs are the mean over each image and its four copies moved by so many pixels
+    up, down, left and right (test-time augmentation).
+    The function returned takes images (n, height, width, channels), uint8 or float, and a batch size, and
+    gives the model's outputs (n, ...) float32. The batch size decides the memory needed, not the outputs; it is
+    rounded up to a multiple of GRAIN.
+    """
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def forward(batch: tf.Tensor) -> tf.Tensor:
+        outputs = []
+        for shard in in_shards(batch):
+            seen = _views(shard, shift)
+            parts = tf.split(model(tf.cast(tf.concat(seen, axis=0), tf.float32), training=False), len(seen))
+            outputs.append(total(parts) / len(seen))
+        return tf.concat(outputs, axis=0)
+
+    def predict(images: NDArray, batch_size: int) -> NDArray[np.float32]:
+        outputs = np.empty((len(images), *model.output_shape[1:]), np.float32)
+        size = _rounded(batch_size)
+        for start in range(0, len(images), size):
+            batch = images[start : start + size]
+            outputs[start : start + size] = forward(tf.constant(_padded(batch)))[: len(batch)]
+            arrays.release(images)
+        return outputs
+
+    return predict
+
+
+def _views(images: tf.Tensor, shift: int) -> list[tf.Tensor]:
+    """The images, and where `shift` is not 0 their copies moved by it to the four sides."""
+    if not shift:
+        return [images]
+    height, width = images.shape[1:3]
+    framed = tf.pad(images, [[0, 0], [shift, shift], [shift, shift], [0, 0]])
+    corners = [(shift, shift), (0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift)]
+    return [framed[:, top : top + height, left : left + width] for top, left in corners]
+
+
+def _rounded(count: int) -> int:
+    """The next multiple of GRAIN."""
+    return -(-count // GRAIN) * GRAIN
+
+
+def _padded(batch: NDArray) -> NDArray:
+    """The batch, and empty images behind it up to a multiple of GRAIN."""
+    padded = np.zeros((_rounded(len(batch)), *batch.shape[1:]), batch.dtype)
+    padded[: len(batch)] = batch
+    return padded

@@ -1,0 +1,1 @@
+"""What a network achieved: metrics, tables, pictures. For evaluate."""

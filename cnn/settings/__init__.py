@@ -1,0 +1,1 @@
+"""What a person writes, checked: params.yaml and the catalogue of data sets."""

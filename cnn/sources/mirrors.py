@@ -1,0 +1,106 @@
+"""Fetch a file from the first mirror that has it, and verify it."""
+
+import hashlib
+import itertools
+import os
+import re
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from cnn.process.errors import InputError
+from cnn.settings.catalogue import File, Source
+from cnn.sources import http
+from cnn.sources.http import MirrorError
+from cnn.storage import files
+
+
+def fetch(file: File, urls: list[str], directory: Path) -> None:
+    """Write `file` from the first URL that has it, gzipped (URL.gz) or plain.
+
+    Raises InputError that names every place tried where none has it.
+    """
+    tried = []
+    for url in [candidate for base in urls for candidate in (f"{base}.gz", base)]:
+        try:
+            with files.whole(directory / file.name) as out, closing(_pieces(url)) as stream:
+                digest = hashlib.sha256()
+                for piece in decompressed(stream, file.bytes):
+                    digest.update(piece)
+                    out.write(piece)
+                if out.tell() != file.bytes or digest.hexdigest() != file.sha256:
+                    raise MirrorError(
+                        f"expected sha256 {file.sha256[:12]}… of {file.bytes:,} bytes. Received: "
+                        f"{digest.hexdigest()[:12]}… of {out.tell():,} bytes"
+                    )
+            return
+        except MirrorError as error:
+            tried.append(f"  {_without_password(url)}: {error}")
+    raise InputError(
+        "\n".join(
+            [
+                f"could not get {file.name}. Tried:",
+                *(tried or ["  nothing: the catalogue names no mirror"]),
+                "To go on offline: put the file, gzipped or not, into a folder <mirror>/<data set>/ and run again with",
+                "DATA_MIRROR=<mirror>, or set download.dataset to mnist-5k, which needs no network.",
+            ]
+        )
+    )
+
+
+def mirrors(name: str, source: Source) -> list[str]:
+    """Where to look for a data set, in order: DATA_MIRROR, then the catalogue's mirrors."""
+    own = os.environ.get("DATA_MIRROR")
+    if not own:
+        return source.mirrors
+    # A relative path begins at the project: DVC names it also where it runs a stage in a temporary copy.
+    project = Path(os.environ.get("DVC_ROOT", ""))
+    url = own.rstrip("/") if "://" in own else (project / own).resolve().as_uri()
+    return [f"{url}/{name}", *source.mirrors]
+
+
+def _pieces(url: str) -> Generator[bytes]:
+    """Read a URL (file, http, https) piece by piece. Raises MirrorError."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # what it says may name the password
+        raise MirrorError("no valid URL") from None
+    if parts.scheme != "file":
+        yield from http.read(url)
+        return
+    try:
+        with open(unquote(parts.path), "rb") as content:
+            while piece := content.read(http.PIECE):
+                yield piece
+    except OSError as error:
+        raise MirrorError(error.strerror) from None
+    except ValueError:  # a null byte
+        raise MirrorError("no valid URL") from None
+
+
+def decompressed(stream: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    """Unpack a stream where it is gzip, and pass it on where it is not. Raises MirrorError past `limit` bytes."""
+    start = b""
+    while len(start) < 2 and (piece := next(stream, b"")):
+        start += piece
+    unpacker = zlib.decompressobj(wbits=31) if start[:2] == b"\x1f\x8b" else None
+    total = 0
+    for piece in itertools.chain([start], stream):
+        if unpacker:
+            try:
+                # One byte past the limit is enough to know, however much a bomb would unpack to.
+                piece = unpacker.decompress(piece, limit + 1 - total)
+            except zlib.error as error:
+                raise MirrorError(f"damaged gzip data ({error})") from None
+        total += len(piece)
+        if total > limit:
+            raise MirrorError(f"expected {limit:,} bytes. Received: more")
+        yield piece
+        if unpacker and unpacker.eof:
+            return
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(?<=://)[^/?#]*@", "***@", url)

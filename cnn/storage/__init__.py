@@ -1,0 +1,1 @@
+"""What lies on disk between the stages: paths, whole files, arrays."""

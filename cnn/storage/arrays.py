@@ -1,0 +1,97 @@
+"""The splits on disk: arrays in .npy files that are memory-mapped, so that they may be larger than memory."""
+
+import json
+import mmap
+import tokenize
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from cnn.process.errors import REMAKE, InputError
+from cnn.storage.paths import PROCESSED, SUMMARY
+
+SPLITS = ("train", "validation", "test")
+PIECE = 1024  # rows copied at a time from here and there: for each one Linux maps 64 KiB or more around it
+
+
+def write_npy_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    """Begin a .npy file of uint8 whose rows the caller appends."""
+    npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def open_split(name: str, directory: Path = PROCESSED) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Memory-map a split ("train", "validation" or "test"), read-only.
+
+    Returns images (n, height, width, channels) uint8 in [0, 255] and labels (n,) uint8.
+    Raises InputError where the files are missing, damaged, or do not belong together.
+    """
+    if name not in SPLITS:
+        raise InputError(f"expected a split of {', '.join(SPLITS)}. Received: {name!r}.")
+    images = _open_npy(directory / f"{name}_images.npy", dimensions=4)
+    labels = _open_npy(directory / f"{name}_labels.npy", dimensions=1)
+    if len(images) != len(labels):
+        raise InputError(
+            f"{directory}: expected as many labels as images in {name}. Received: {len(labels)} and {len(images)}."
+        )
+    return images, labels
+
+
+def read_classes(path: Path = SUMMARY) -> list[str]:
+    """The names of the classes, in the order of their labels."""
+    return json.loads(path.read_text())["classes"]
+
+
+def take(array: NDArray, rows: NDArray[np.integer]) -> NDArray:
+    """Copy the rows named, in their order; of a memory-mapped array, without keeping in memory what was read."""
+    copy = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    for start in range(0, len(rows), PIECE):
+        copy[start : start + PIECE] = array[rows[start : start + PIECE]]
+        release(array)
+    return copy
+
+
+def release(array: NDArray) -> None:
+    """Hand back the memory that reading a memory-mapped array has taken; it can be read again.
+
+    Otherwise a process that goes through its data keeps all of it. Does nothing for other arrays, nor for one
+    mapped with mode "c", whose changes are in that memory alone.
+    """
+    mapping = getattr(array, "_mmap", None)
+    if mapping is not None and array.mode != "c":  # type: ignore[attr-defined]
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def load_split(name: str, normalize: bool = True, directory: Path = PROCESSED) -> tuple[NDArray, NDArray[np.uint8]]:
+    """Load a split into memory, for a notebook.
+
+    Returns images (n, height, width, channels), float32 in [0, 1] with `normalize` and uint8 in [0, 255]
+    without, and labels (n,) uint8.
+    """
+    images, labels = open_split(name, directory)
+    return (images / np.float32(255) if normalize else np.array(images)), np.array(labels)
+
+
+def _open_npy(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    try:
+        # An empty file cannot be mapped, so an empty split is read.
+        array = np.load(path, allow_pickle=False)[:0] if _is_empty(path) else np.load(path, "r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"expected the file {path}, and there is none. {REMAKE}") from None
+    # The last three: what Python's own parser says of a damaged header.
+    except (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError) as error:
+        raise InputError(f"{path}: expected an array in .npy format: {error}. {REMAKE}") from None
+    if array.dtype != np.uint8 or array.ndim != dimensions:
+        raise InputError(
+            f"{path}: expected uint8 in {dimensions} dimensions. Received: {array.dtype} {array.shape}. {REMAKE}"
+        )
+    return array
+
+
+def _is_empty(path: Path) -> bool:
+    with open(path, "rb") as file:
+        version = npy.read_magic(file)
+        shape, _, _ = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
+    return 0 in shape

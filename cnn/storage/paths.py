@@ -1,0 +1,15 @@
+"""Where every artifact lies. What is under data/ belongs to DVC, what is under metrics/ to git."""
+
+from pathlib import Path
+
+RAW = Path("data/raw")
+PROCESSED = Path("data/processed")
+SUMMARY = PROCESSED / "summary.json"
+MODEL = Path("data/model/model.keras")
+CHECKPOINT = Path("data/checkpoint/train.npz")  # no output: DVC deletes those before a stage runs
+
+METRICS = Path("metrics/metrics.json")
+DETAILS = Path("metrics/details.csv")
+HISTORY = Path("metrics/history.csv")
+PREDICTIONS = Path("metrics/predictions.csv")
+FIGURES = Path("metrics/figures")

@@ -1,0 +1,1 @@
+"""How the network is trained: loop, step, rates, augmentation, checkpoint. For train."""

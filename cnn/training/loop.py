@@ -1,0 +1,136 @@
+"""Train a network: epochs, validation, and a checkpoint to go on from."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from cnn.network import inference, saved
+from cnn.network.loss import loss_and_accuracy
+from cnn.process.errors import InputError
+from cnn.settings import schema
+from cnn.storage import arrays
+from cnn.training import memory
+from cnn.training.checkpoint import Checkpoint, Progress, Row, fingerprint
+from cnn.training.rates import learning_rates
+from cnn.training.step import Step
+
+VALIDATION_BATCH = 500
+CHUNK = 4096  # images that go to the compiled step at a time: often enough for progress, seldom enough to cost nothing
+Split = tuple[NDArray, NDArray[np.integer]]
+
+
+def train_cnn_model(
+    model: keras.Sequential,
+    images: NDArray,
+    labels: NDArray[np.integer],
+    options: schema.Train,
+    validation: Split | None = None,
+    checkpoint_path: Path | None = None,
+    after_epoch: Callable[[list[Row]], None] = lambda history: None,
+) -> list[Row]:
+    """Train the model in place.
+
+    images: (n, height, width, channels), in the range that the model takes; labels: (n,), from 0.
+    validation: images and labels to be measured on after each epoch; never trained on.
+    checkpoint_path: where the state is kept after each epoch, and within one after each
+    `options.checkpoint_seconds`. A training that was killed goes on from there, to the same bits.
+    after_epoch: called with the rows so far, first of all with those of a training that goes on.
+    Returns a row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate (the last one used).
+    Loss and accuracy are means over the epoch, as the weights change. An incomplete last batch is left out;
+    which images are in it changes with each epoch. Raises InputError where the data is less than a batch,
+    where a batch does not fit into memory, or where training diverges.
+    """
+    steps = len(images) // options.batch_size
+    if not steps:
+        raise InputError(
+            f"train.batch_size: expected at most the {len(images)} training images. Received: {options.batch_size}."
+        )
+    memory.require(model, options.batch_size)
+    step = Step(model, images.dtype, options)
+    validate = _validator(model, validation)
+    settings = [saved.describe(model), options.model_dump_json()]
+    key = fingerprint([images, labels, *(validation or ())], settings) if checkpoint_path else ""
+    checkpoint = Checkpoint(checkpoint_path, options.checkpoint_seconds, step.variables, key)
+    progress = checkpoint.resume()
+    if progress.step:
+        print(f"train: going on from step {progress.step:,} of {options.epochs * steps:,}", flush=True)
+    if progress.history:
+        after_epoch(progress.history)
+    while (epoch := len(progress.history)) < options.epochs:
+        started = time.monotonic()
+        rate = run_epoch(step, images, labels, options, progress, checkpoint)
+        loss, accuracy = (total / (steps * options.batch_size) for total in progress.totals)
+        measured = {"loss": loss, "accuracy": accuracy, **validate()}
+        _require_finite(model, images, epoch, measured, options)
+        row = {"epoch": epoch + 1, **measured, "learning_rate": rate}
+        progress = Progress(progress.step, history=[*progress.history, row])
+        after_epoch(progress.history)
+        if epoch + 1 < options.epochs:
+            checkpoint.keep(progress)
+        values = "  ".join(f"{name} {value:.4f}" for name, value in measured.items() if value is not None)
+        print(f"epoch {epoch + 1}/{options.epochs}  {values}  {time.monotonic() - started:.1f} s", flush=True)
+    return progress.history
+
+
+def run_epoch(
+    step: Step, images: NDArray, labels: NDArray, options: schema.Train, progress: Progress, checkpoint: Checkpoint
+) -> float:
+    """Train from where `progress` stands to the end of the epoch, and note it there. Returns the last learning rate."""
+    size, epoch = options.batch_size, len(progress.history)
+    order = epoch_order(options, epoch, len(images))
+    steps = len(order) // size
+    done, chunk = progress.step - epoch * steps, max(CHUNK // size, 1)
+    name = f"epoch {epoch + 1}/{options.epochs}"
+    with tqdm(desc=name, total=steps, initial=done, unit="batch", leave=False, disable=None) as bar:
+        for first in range(done, steps, chunk):
+            rows = order[first * size : (first + chunk) * size]
+            count = len(rows) // size
+            rates = learning_rates(options, options.epochs * steps, progress.step, count)
+            batches = arrays.take(images, rows), arrays.take(labels, rows).astype(np.int32)
+            loss, hits = step.run(*batches, rates, progress.step)
+            progress.totals = progress.totals[0] + loss, progress.totals[1] + hits
+            progress.step += count
+            bar.update(count)
+            if first + count < steps:
+                checkpoint.keep_when_due(progress)
+    return float(learning_rates(options, options.epochs * steps, progress.step - 1, 1)[0])
+
+
+def epoch_order(options: schema.Train, epoch: int, count: int) -> NDArray[np.intp]:
+    """The images of an epoch (from 0) in the order in which they are trained on; whole batches only."""
+    order = np.random.default_rng((options.seed, epoch)).permutation(count)
+    return order[: count // options.batch_size * options.batch_size]
+
+
+def _validator(model: keras.Sequential, validation: Split | None) -> Callable[[], dict[str, float | None]]:
+    """A function that gives val_loss and val_accuracy of the model as it is then; None without images."""
+    if validation is None or not len(validation[1]):
+        return lambda: {"val_loss": None, "val_accuracy": None}
+    predict, (images, labels) = inference.predictor(model), validation
+    return lambda: {
+        f"val_{name}": value for name, value in loss_and_accuracy(predict(images, VALIDATION_BATCH), labels).items()
+    }
+
+
+def _require_finite(model: keras.Sequential, images: NDArray, epoch: int, measured: Row, options: schema.Train) -> None:
+    """Raise InputError where training diverged: also where only the last step did, and no loss shows it yet.
+
+    Weights of 1e20 are finite, and yet nothing that such a network gives is: so it is tried on some images.
+    """
+    numbers = {
+        "loss": [[value for value in measured.values() if value is not None]],
+        "weights": model.get_weights(),
+        "probabilities": [model(images[:32].astype(np.float32), training=False)],
+    }
+    wrong = [name for name, some in numbers.items() if not all(np.isfinite(one).all() for one in some)]
+    if wrong:
+        raise InputError(
+            f"epoch {epoch + 1}/{options.epochs}: expected a finite loss, weights and probabilities. Received: "
+            f"{', '.join(wrong)} that are not. Training diverged: lower train.learning_rate "
+            f"(now {options.learning_rate})."
+        )

@@ -1,1 +1,0 @@
-"""What DVC runs: one script a stage, and the few modules that they share."""

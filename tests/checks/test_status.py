@@ -1,0 +1,158 @@
+"""checks.status: dvc.yaml agrees with the code, metrics/ with dvc.lock; where they do not, the fault is named."""
+
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from checks import status
+from tests import tiny
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """What status looks at, as committed, in a git repository of its own; `change` edits dvc.yaml or dvc.lock."""
+    for name in ("stages", "cnn"):
+        (tmp_path / name).symlink_to(tiny.ROOT / name)
+    for name in ("dvc.yaml", "dvc.lock", "params.schema.json"):
+        shutil.copy(tiny.ROOT / name, tmp_path)
+    shutil.copytree(tiny.ROOT / "metrics", tmp_path / "metrics")
+    shutil.copytree(tiny.ROOT / ".dvc", tmp_path / ".dvc", ignore=lambda *_: {"cache", "tmp"})
+    for command in (["init", "--quiet"], ["add", "metrics"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def change(project):
+    """A function: apply a function to the stages of dvc.yaml or dvc.lock."""
+
+    def edit(function, name="dvc.yaml"):
+        document = yaml.safe_load((project / name).read_text())
+        function(document["stages"])
+        (project / name).write_text(yaml.safe_dump(document))
+
+    return edit
+
+
+def test_the_committed_project_has_no_fault(project):
+    assert status.faults() == []
+
+
+FAULTS = {
+    "own script": (
+        lambda stages: stages["train"]["deps"].remove("stages/train.py"),
+        "train: stages/train.py is imported, and not among its deps.",
+    ),
+    "room": (
+        lambda stages: stages["train"]["deps"].remove("cnn/training"),
+        "train: cnn/training is imported, and not among its deps.",
+    ),
+    "room imported by another room": (
+        lambda stages: stages["evaluate"]["deps"].remove("cnn/process"),
+        "evaluate: cnn/process is imported, and not among its deps.",
+    ),
+    "versions": (
+        lambda stages: stages["download"]["deps"].remove("requirements.txt"),
+        "download: requirements.txt is imported, and not among its deps.",
+    ),
+    "superfluous room": (
+        lambda stages: stages["download"]["deps"].append("cnn/network"),
+        "download: cnn/network is among its deps, and not imported.",
+    ),
+    "command": (
+        lambda stages: stages["evaluate"].update(cmd="python stages/evaluate.py"),
+        "evaluate: expected the command `python -m stages.evaluate`. Received: `python stages/evaluate.py`.",
+    ),
+    "description": (lambda stages: stages["preprocess"].pop("desc"), "preprocess: expected a `desc`."),
+    "frozen": (
+        lambda stages: stages["evaluate"].update(frozen=True),
+        "evaluate: frozen in dvc.yaml: DVC does not run it.",
+    ),
+    "an output that is not in git": (
+        lambda stages: stages["evaluate"]["metrics"].__setitem__(0, "metrics/metrics.json"),
+        "evaluate: expected metrics/metrics.json with `cache: false` under metrics/, and only there.",
+    ),
+    "an output that is not in the cache": (
+        lambda stages: stages["train"]["outs"].__setitem__(0, {"data/model/model.keras": {"cache": False}}),
+        "train: expected data/model/model.keras with `cache: false` under metrics/, and only there.",
+    ),
+    "an output that stays": (
+        lambda stages: stages["train"]["outs"].__setitem__(0, {"data/model/model.keras": {"persist": True}}),
+        "train: data/model/model.keras has `persist: true`: what a run does not write would stay.",
+    ),
+    "an output that was never made": (
+        lambda stages: stages["train"]["outs"].append("data/model/more"),
+        "train: data/model/more is an output in dvc.yaml, and not in dvc.lock.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("edit", "fault"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_named(change, edit, fault):
+    change(edit)
+    assert status.faults() == [fault]
+
+
+def test_a_metric_that_was_edited_is_named(project):
+    path = project / "metrics/metrics.json"
+    path.write_text(path.read_text().replace("0.9", "0.99", 1))
+    assert status.faults() == ["metrics/metrics.json: not what dvc.lock says was made: run `dvc repro`."]
+
+
+def test_a_metric_taken_out_of_both_files_is_named(change):
+    change(lambda stages: stages["evaluate"].pop("metrics"))
+    is_metrics = "metrics/metrics.json".__eq__
+
+    def forget(stages):
+        stages["evaluate"]["outs"] = [out for out in stages["evaluate"]["outs"] if not is_metrics(out["path"])]
+
+    change(forget, "dvc.lock")
+    assert status.faults() == [
+        "metrics/metrics.json: in git, and no stage makes it: remove it, or name it in dvc.yaml."
+    ]
+
+
+def test_stages_that_only_one_file_has_are_named(change):
+    change(lambda stages: stages.pop("evaluate"))
+    assert "evaluate: in dvc.lock, and no stage in dvc.yaml." in status.faults()
+    change(lambda stages: stages.pop("train"), "dvc.lock")
+    assert "train: a stage in dvc.yaml, and not in dvc.lock." in status.faults()
+
+
+@pytest.mark.parametrize("setting", ["[cache]\n    dir = /tmp/other\n", "[core]\n    no_scm = true\n"])
+def test_a_setting_of_dvc_that_can_change_a_run_is_named(project, setting):
+    (project / ".dvc/config").write_text(setting)
+    (line,) = status.faults()
+    assert line.startswith(".dvc/config: ")
+    assert "can change what `dvc repro` does" in line
+
+
+def test_a_remote_is_no_fault(project):
+    (project / ".dvc/config").write_text("['remote \"store\"']\n    url = s3://bucket\n[core]\n    remote = store\n")
+    assert status.faults() == []
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", "stages: 5", "stages:\n  train: 5", "a: ["])
+def test_a_damaged_lock_is_one_line(project, content):
+    (project / "dvc.lock").write_text(content)
+    assert status.main() == "status: expected stages in a committed dvc.lock: run `dvc repro` and commit it."
+
+
+def test_every_fault_is_named_at_once(change):
+    def spoil(stages):
+        for stage in stages.values():
+            stage["deps"].remove("cnn/process")
+            stage["cmd"] = "true"
+
+    change(spoil)
+    assert len(status.faults()) == 2 * 4
+
+
+def test_a_stale_schema_is_named(project):
+    (project / "params.schema.json").write_text("{}")
+    assert status.faults() == [
+        "params.schema.json is out of date: python -m cnn.settings.params --schema > params.schema.json"
+    ]

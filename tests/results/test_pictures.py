@@ -1,0 +1,69 @@
+"""All pictures of a network: those that dvc.yaml names, of any network that can be built."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from cnn.network.batch_norm import fold_batch_norm
+from cnn.network.build import build_cnn_model
+from cnn.results import pictures, tables
+from cnn.storage import paths
+from cnn.training import history
+from tests import tiny
+
+ROW = {"epoch": 1, "loss": 1.2, "accuracy": 0.5, "val_loss": None, "val_accuracy": None, "learning_rate": 1e-3}
+CLASSES = ["lying", "standing", "leaning"]
+NETWORKS = {
+    "small": {},
+    "folded, average, many blocks": {
+        "blocks": tiny.blocks([5, 40, 3], kernel_size=2),
+        "batch_norm": True,
+        "head": "average",
+        "padding": "same",
+    },
+}
+
+
+@pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
+def test_all_pictures_that_dvc_expects_are_drawn(tmp_path, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    images, labels = tiny.bars(20)
+    model = fold_batch_norm(build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options(**options)))
+    history.write([ROW])
+    predictions = tables.write_predictions(labels, np.full((20, 3), 1 / 3, np.float32))
+    pictures.draw_all(model, CLASSES, predictions, images)
+    stages = yaml.safe_load((tiny.ROOT / "dvc.yaml").read_text())["stages"]
+    named = [next(iter(plot)) for plot in stages["evaluate"]["plots"]]
+    drawn = {str(path) for path in paths.FIGURES.iterdir()}
+    assert drawn == {name for name in named if name.endswith(".png")}
+
+
+def test_feature_maps_are_those_of_each_activation_and_pool():
+    blocks = tiny.blocks([5, 4], pool_size=2)
+    model = build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options(blocks=blocks, padding="same"))
+    images, _ = tiny.bars(2)
+    maps = pictures.feature_maps(model, images[1])
+    shapes = {"relu1": (12, 12, 5), "pool1": (6, 6, 5), "relu2": (6, 6, 4), "pool2": (3, 3, 4)}
+    assert {name: values.shape for name, values in maps.items()} == shapes
+    pooled = maps["relu1"].reshape(6, 2, 6, 2, 5).max(axis=(1, 3))
+    np.testing.assert_array_equal(maps["pool1"], pooled)
+    kernel, bias = model.get_layer("conv1").get_weights()
+    patch = images[1, 3:6, 3:6, 0] / 255  # around row 4, column 4
+    expected = np.maximum(np.einsum("ij,ijc->c", patch, kernel[:, :, 0]) + bias, 0)
+    np.testing.assert_allclose(maps["relu1"][4, 4], expected, atol=1e-5)
+
+
+def test_the_confusion_matrix_is_that_of_the_predictions(tmp_path, monkeypatch):
+    """Drawn from the table of predictions: another table, another picture."""
+    monkeypatch.chdir(tmp_path)
+    images, labels = tiny.bars(20)
+    model = build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options())
+    history.write([ROW])
+
+    def drawn(predicted):
+        table = pd.DataFrame({"index": range(20), "actual": labels, "predicted": predicted, "confidence": 0.5})
+        pictures.draw_all(model, CLASSES, table, images)
+        return (paths.FIGURES / "confusion.png").read_bytes()
+
+    assert drawn(labels) != drawn((labels + 1) % 3)

@@ -1,0 +1,93 @@
+"""A training step: plain Keras' own, whatever the size of a batch and the number of replicas."""
+
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cnn.training.step import Step
+from tests import tiny
+from tests.training.small import IMAGES, LABELS, VARIANTS, network
+
+OPTIMIZERS = {
+    "adam": lambda: keras.optimizers.Adam(0.01),
+    "sgd": lambda: keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "size"), [("adam", 1), ("adam", 7), ("sgd", 1), ("sgd", 2), ("sgd", 3), ("sgd", 150)]
+)
+def test_steps_are_those_of_plain_keras(optimizer, size):
+    """Two in a row, so that the optimizer's state counts; where a batch has fewer images than shards as well."""
+    steps = min(150 // size, 2)
+    images, labels = IMAGES[: steps * size], LABELS[: steps * size].astype(np.int32)
+    reference, apply, expected = network(dense_units=8), OPTIMIZERS[optimizer](), 0.0
+    loss_of = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
+    for first in range(0, steps * size, size):
+        rows = slice(first, first + size)
+        with tf.GradientTape() as tape:
+            mean = loss_of(np.eye(tiny.CLASSES)[labels[rows]], reference(images[rows].astype(np.float32)))
+        apply.apply(tape.gradient(mean, reference.trainable_variables), reference.trainable_variables)
+        expected += size * float(mean)
+    model = network(dense_units=8)
+    step = Step(model, images.dtype, tiny.train_options(optimizer=optimizer, label_smoothing=0.1, batch_size=size))
+    loss, _ = step.run(images, labels, np.full(steps, 0.01, np.float32), 0)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    for ours, theirs in zip(model.get_weights(), reference.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_right_answers_are_counted_before_the_step():
+    model = network()
+    expected = int((np.asarray(model(IMAGES.astype(np.float32))).argmax(axis=1) == LABELS).sum())
+    step = Step(model, IMAGES.dtype, tiny.train_options(batch_size=len(IMAGES)))
+    assert step.run(IMAGES, LABELS.astype(np.int32), np.ones(1, np.float32), 0)[1] == expected
+
+
+@pytest.mark.parametrize(
+    ("variant", "size"),
+    [*(("batch norm and dropout", size) for size in (1, 2, 3, 5)), ("augmentation", 1), ("augmentation", 5)],
+)
+def test_a_batch_of_any_size_trains_to_finite_weights(variant, size):
+    options, changes = VARIANTS[variant]
+    model = network(**options | {"blocks": tiny.blocks([8], pool_size=10)})  # 1 x 1: a value an image and a channel
+    before = model.get_weights()
+    step = Step(model, IMAGES.dtype, tiny.train_options(batch_size=size, **changes))
+    loss, _ = step.run(IMAGES[: 3 * size], LABELS[: 3 * size].astype(np.int32), np.full(3, 0.01, np.float32), 0)
+    assert np.isfinite(loss)
+    after = model.get_weights()
+    assert all(np.isfinite(weights).all() for weights in after)
+    assert tiny.digest(after) != tiny.digest(before)
+
+
+@pytest.mark.slow
+def test_two_replicas_train_like_one():
+    """`tf.distribute` in a process of its own: the devices must be there before TensorFlow starts."""
+    code = """
+        from cnn.network import runtime
+        runtime.prepare("portable")
+        import numpy as np, tensorflow as tf
+        from cnn.network import build
+        from cnn.training.step import Step
+        from tests import tiny
+
+        device = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+        images, labels = tiny.bars(256)
+        options = tiny.train_options()
+        totals = []
+        for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+            runtime.set_global_seed(1)
+            with strategy.scope():
+                network = build.build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options(batch_norm=True))
+                step = Step(network, images.dtype, options)
+            rates = np.full(256 // options.batch_size, 0.01, np.float32)
+            totals.append([step.run(images, labels.astype(np.int32), rates, 8 * i) for i in range(3)])
+        assert np.abs(np.diff(np.array(totals)[0, :, 0])).min() > 10, totals  # they learn
+        np.testing.assert_allclose(*totals, rtol=1e-5)
+    """
+    done = tiny.fresh_python(textwrap.dedent(code))
+    assert done.returncode == 0, done.stderr
