@@ -106,7 +106,7 @@ print(json.dumps([device.device_type for device in tf.config.list_physical_devic
 """
 
 
-@pytest.mark.parametrize("determinism", ["portable", "machine"])
+@pytest.mark.parametrize("determinism", ["portable", pytest.param("machine", marks=pytest.mark.slow)])
 def test_the_callers_own_variables_give_way_to_those_of_the_determinism(determinism):
     own = HOSTILE | {"DNNL_VERBOSE": "1", "XLA_FLAGS": "--xla_cpu_enable_fast_math", "NPY_DISABLE_CPU_FEATURES": "AVX2"}
     done = tiny.fresh_python(PREPARED, determinism, **own)

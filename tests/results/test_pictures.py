@@ -25,11 +25,11 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
-def test_all_pictures_that_dvc_expects_are_drawn(tmp_path, monkeypatch, options):
+@pytest.mark.parametrize("network", ["folded, average, many blocks", pytest.param("small", marks=pytest.mark.slow)])
+def test_all_pictures_that_dvc_expects_are_drawn(tmp_path, monkeypatch, network):
     monkeypatch.chdir(tmp_path)
     images, labels = tiny.bars(20)
-    model = fold_batch_norm(build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options(**options)))
+    model = fold_batch_norm(build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options(**NETWORKS[network])))
     history.write([ROW])
     predictions = tables.write_predictions(labels, np.full((20, 3), 1 / 3, np.float32))
     pictures.draw_all(model, CLASSES, predictions, images)
@@ -54,6 +54,7 @@ def test_feature_maps_are_those_of_each_activation_and_pool():
     np.testing.assert_allclose(maps["relu1"][4, 4], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_confusion_matrix_is_that_of_the_predictions(tmp_path, monkeypatch):
     """Drawn from the table of predictions: another table, another picture."""
     monkeypatch.chdir(tmp_path)
