@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from dvc import config, schema  # type: ignore[import-untyped]
-from dvc.lock import LockError, make_lock  # type: ignore[import-untyped]
-from dvc.utils import strictyaml  # type: ignore[import-untyped]
+from dvc import config, schema
+from dvc.lock import LockError, make_lock
+from dvc.utils import strictyaml
 
 from cnn.storage import files
 
