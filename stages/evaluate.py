@@ -16,7 +16,7 @@ def main() -> None:
     options = params.load_params()
     runtime.prepare(options.train.determinism)  # before NumPy and TensorFlow are imported, or it has no effect
 
-    from cnn.network import inference, saved
+    from cnn.network import inference, memory, saved
     from cnn.results import metrics, pictures, tables
     from cnn.storage import arrays
 
@@ -25,6 +25,8 @@ def main() -> None:
     splits = {name: arrays.open_split(name) for name in arrays.SPLITS}
     stride = -(-len(splits["train"][1]) // TRAIN_SAMPLE)
     splits["train"] = (splits["train"][0][::stride], splits["train"][1][::stride])
+    largest = max(len(labels) for _, labels in splits.values())
+    memory.require_prediction(model, options.evaluate.batch_size, largest, options.evaluate.shift)
     probabilities = {name: predict(images, options.evaluate.batch_size) for name, (images, _) in splits.items()}
     measured = {
         name: metrics.measure(probabilities[name], labels) for name, (_, labels) in splits.items() if len(labels)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
+from cnn.network import memory
 from cnn.network.batch_norm import BatchNormalization
 from cnn.process.errors import InputError
 from cnn.settings import schema
@@ -14,12 +15,13 @@ def build_cnn_model(input_shape: Sequence[int], num_classes: int, options: schem
 
     input_shape: (height, width, channels). The model takes (n, height, width, channels), pixels in [0, 255]
     with `options.normalize` and in [0, 1] without, and gives probabilities (n, num_classes) float32.
-    Raises InputError where the feature map shrinks below a kernel.
+    Raises InputError where the feature map shrinks below a kernel, or where the network does not fit into memory.
     """
     try:
         options.feature_maps(*input_shape[:2])
     except ValueError as error:
         raise InputError(f"model.{error}") from None
+    memory.require_build(input_shape, num_classes, options)
     layers = keras.layers
     network = keras.Sequential([keras.Input(tuple(input_shape), name="pixels")], name="cnn")
     if options.normalize:

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from cnn.network import inference, saved
+from cnn.network import inference, memory, saved
 from cnn.network.loss import loss_and_accuracy
 from cnn.process.errors import InputError
 from cnn.settings import schema
 from cnn.storage import arrays
-from cnn.training import memory
 from cnn.training.checkpoint import Checkpoint, Progress, Row, fingerprint
 from cnn.training.rates import learning_rates
 from cnn.training.step import Step
 
 VALIDATION_BATCH = 500
 CHUNK = 4096  # images that go to the compiled step at a time: often enough for progress, seldom enough to cost nothing
+TRIED = 32  # images that the network is tried on after each epoch, where its training may have diverged
 Split = tuple[NDArray, NDArray[np.integer]]
 
 
@@ -43,14 +43,16 @@ def train_cnn_model(
     Returns a row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate (the last one used).
     Loss and accuracy are means over the epoch, as the weights change. An incomplete last batch is left out;
     which images are in it changes with each epoch. Raises InputError where the data is less than a batch,
-    where a batch does not fit into memory, or where training diverges.
+    where it or the network does not fit into memory, or where training diverges.
     """
     steps = len(images) // options.batch_size
     if not steps:
         raise InputError(
             f"train.batch_size: expected at most the {len(images)} training images. Received: {options.batch_size}."
         )
-    memory.require(model, options.batch_size)
+    held = min(len(images), max(CHUNK, options.batch_size)) * images[:1].nbytes
+    measured_at_once = min(len(validation[1]), VALIDATION_BATCH) if validation else 0
+    memory.require_training(model, options.batch_size, held, max(measured_at_once, TRIED))
     step = Step(model, images.dtype, options)
     validate = _validator(model, validation)
     settings = [saved.describe(model), options.model_dump_json()]
@@ -125,7 +127,7 @@ def _require_finite(model: keras.Sequential, images: NDArray, epoch: int, measur
     numbers = {
         "loss": [[value for value in measured.values() if value is not None]],
         "weights": model.get_weights(),
-        "probabilities": [model(images[:32].astype(np.float32), training=False)],
+        "probabilities": [model(images[:TRIED].astype(np.float32), training=False)],
     }
     wrong = [name for name, some in numbers.items() if not all(np.isfinite(one).all() for one in some)]
     if wrong:
