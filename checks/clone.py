@@ -17,7 +17,7 @@ def environment() -> dict[str, str]:
     PATH begins with this Python's own commands, and a relative DATA_MIRROR is made absolute.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "PYTHON"))}
-    kept["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    kept["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
     mirror = os.environ.get("DATA_MIRROR", "")
     if mirror and "://" not in mirror:
         kept["DATA_MIRROR"] = str(Path(mirror).resolve())
@@ -25,9 +25,10 @@ def environment() -> dict[str, str]:
 
 
 def git(*arguments: str) -> str:
-    """Run git, without hooks. Raises CannotRunError with what it says."""
-    command = ["git", "-c", "core.hooksPath=/dev/null", *arguments]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    """Run git, without hooks, and with files as they were committed. Raises CannotRunError with what it says."""
+    settings = {"core.hooksPath": "/dev/null", "core.attributesFile": "/dev/null", "core.autocrlf": "false"}
+    command = ["git", *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")), *arguments]
+    done = subprocess.run(command, env=environment(), capture_output=True, errors="surrogateescape", check=False)
     if done.returncode:
         verb = next(word for word in arguments if not word.startswith(("-", "/")))
         raise CannotRunError(f"git {verb}: {done.stderr.strip() or 'no such revision'}")

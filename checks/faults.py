@@ -4,91 +4,21 @@ python -m checks.faults [--kills N] [--seed S]     exit code 0: all equal, 1: so
 """
 
 import argparse
-import os
 import random
-import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
 
-from checks.clone import CannotRunError, clone_of, dvc_environment, md5
-from checks.mend import CannotMendError, mend
+from checks.attempt import KILLS, Attempt
+from checks.clone import CannotRunError, clone_of, md5
+from checks.mend import CannotMendError
 from checks.verify import read_outputs
 
 KILLS_A_ROUND = 4  # then the pipeline is let through to its end, and begun anew
-# What is sent, and to whom. "dvc": to DVC alone, which leaves the stage an orphan.
-KILLS = {"all KILL": signal.SIGKILL, "dvc KILL": signal.SIGKILL, "dvc TERM": signal.SIGTERM}
-PATIENCE = 30  # seconds for DVC to end after a signal
-
-
-class Attempt:
-    """One `dvc repro` in a process group of its own, of which nothing is left at the end of the `with` block."""
-
-    def __init__(self, clone: Path):
-        self.mended = mend(clone)  # as `make run` does
-        # A log of its own: an orphan of an earlier attempt may write still.
-        descriptor, log = tempfile.mkstemp(prefix="attempt-", suffix=".log", dir=clone.parent)
-        self.log = Path(log)
-        self.process = subprocess.Popen(
-            ["dvc", "repro"],
-            cwd=clone,
-            env=dvc_environment(clone),
-            stdout=descriptor,
-            stderr=descriptor,
-            start_new_session=True,
-        )
-        os.close(descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        while members(self.process.pid):
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            time.sleep(0.02)
-        self.process.wait()
-
-    def kill_after(self, seconds: float, kill: str) -> bool:
-        """End it in one of the ways of KILLS. False where it ended before."""
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(seconds)
-            return False
-        if kill.startswith("all"):
-            os.killpg(self.process.pid, KILLS[kill])
-        else:
-            self.process.send_signal(KILLS[kill])
-        try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            raise CannotRunError(f"DVC did not end within {PATIENCE} s of a {KILLS[kill].name}.") from None
-        return True
-
-    def stage(self) -> str:
-        """The stage that ran last."""
-        return (re.findall(r"Running stage '(\w+)'", self.log.read_text()) or ["(start)"])[-1]
-
-    def note(self) -> str:
-        """What was mended, and what train said of its checkpoint."""
-        found = re.search(r"going on from step [\d,]+ of [\d,]+|the checkpoint is .*", self.log.read_text())
-        return "; ".join(self.mended + ([found[0]] if found else []))
-
-
-def members(group: int) -> list[int]:
-    """The processes of a process group that have not ended."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            state, _, of_group = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(of_group) == group and state != "Z":
-                found.append(int(stat.parent.name))
-    return found
 
 
 def results(clone: Path) -> dict[tuple[str, str], list[str]]:

@@ -1,9 +1,10 @@
-"""Check that dvc.yaml tells the truth about the stages: their inputs, their outputs, the schema beside them.
+"""Check that dvc.yaml tells the truth about the stages' code, parameters and outputs, and metrics/ about the last run.
 
 Exits 1 with a line for each fault.
 """
 
-import subprocess
+import ast
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from checks import revision
 from checks.clone import CannotRunError, md5
 from checks.imports import imports
 from cnn.settings import params
-from cnn.storage import paths
 
 SCHEMA = Path("params.schema.json")
 
@@ -30,45 +30,46 @@ def _stage_faults(name: str, stage: dict) -> list[str]:
     """Compare a stage of dvc.yaml with its code."""
     lines = []
     script = Path(f"stages/{name}.py")
+    if not script.exists():
+        return [f"{name}: expected the script {script}."]
     if stage.get("cmd") != f"python -m stages.{name}":
         lines.append(f"{name}: expected the command `python -m stages.{name}`. Received: `{stage.get('cmd')}`.")
     if not stage.get("desc"):
         lines.append(f"{name}: expected a `desc`.")
     # A stage names its own script, the lock of what it imports, and the rooms that it imports, as folders.
     needed = {str(script), "requirements.txt", *(str(module.parent) for module in imports(script))}
-    listed = {path for path in stage.get("deps", []) if path.startswith(("stages/", "cnn", "requirements"))}
+    listed = {path for path in stage.get("deps") or [] if path.startswith(("stages/", "cnn", "requirements"))}
     lines += [f"{name}: {path} is imported, and not among its deps." for path in sorted(needed - listed)]
     lines += [f"{name}: {path} is among its deps, and not imported." for path in sorted(listed - needed)]
+    # The script's first lines say what it reads.
+    (said,) = re.findall(r"params\.yaml: ([\w., ]+)\n", ast.get_docstring(ast.parse(script.read_text())) or "") or [""]
+    if set(said.split(", ")) != set(stage.get("params") or []):
+        lines.append(f"{name}: expected the params {said}, as {script} says. Received: {stage.get('params')}.")
+    if stage.get("always_changed"):
+        lines.append(f"{name}: `always_changed` runs it where nothing has changed.")
     return lines
 
 
 def _output_faults(pipeline: revision.Stages) -> list[str]:
-    """Hold the outputs against where they belong (data/: DVC's, metrics/: git's), and git's against dvc.lock."""
+    """Hold the outputs against where they belong (data/: DVC's, metrics/: git's), and the files against dvc.lock."""
     lines = []
     for name, stage in pipeline.items():
-        for kind in ("outs", "metrics", "plots"):
-            for entry in stage.get(kind, []):
-                path, options = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
-                if options.get("cache", True) == path.startswith("metrics/"):
-                    lines.append(f"{name}: expected {path} with `cache: false` under metrics/, and only there.")
-                if options.get("persist"):
-                    lines.append(f"{name}: {path} has `persist: true`: what a run does not write would stay.")
-    locked = {out["path"]: out for stage in revision.stages(Path("dvc.lock")).values() for out in stage.get("outs", [])}
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z", str(paths.METRICS.parent)], capture_output=True, text=True
-    ).stdout
-    for path in filter(None, tracked.split("\0")):
-        if path not in locked:
-            lines.append(f"{path}: in git, and no stage makes it: remove it, or name it in dvc.yaml.")
-        elif md5(Path(path)) != locked[path].get("md5"):
-            lines.append(f"{path}: not what dvc.lock says was made: run `dvc repro`.")
+        for path, options in revision.output_options(stage).items():
+            if options.get("cache", True) == path.startswith("metrics/"):
+                lines.append(f"{name}: expected {path} with `cache: false` under metrics/, and only there.")
+            if options.get("persist"):
+                lines.append(f"{name}: {path} has `persist: true`: what a run does not write would stay.")
+    for stage in revision.stages(Path("dvc.lock")).values():
+        for out in stage.get("outs") or []:
+            if out["path"].startswith("metrics/") and md5(Path(out["path"])) != out.get("md5"):
+                lines.append(f"{out['path']}: not what dvc.lock says was made: run `dvc repro`.")
     return lines
 
 
 def main() -> str | None:
     try:
         return "\n".join(faults()) or print("dvc.yaml: matches the code; metrics/: matches dvc.lock")
-    except CannotRunError as error:
+    except (CannotRunError, OSError, SyntaxError) as error:
         return f"status: {error}"
 
 

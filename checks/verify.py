@@ -57,7 +57,7 @@ def _run(clone: Path) -> dict[str, Any]:
     remove(clone / METRICS.parent)
     dvc(clone, "repro", "--force", "--no-run-cache")
     after = read_outputs(clone)
-    report: dict[str, Any] = {"outputs": compare(before, after)}
+    report: dict[str, Any] = {"outputs": [*compare(before, after), *_unlike_git(clone, {*before, *after})]}
     wrong = [row for row in report["outputs"] if not row["equal"]]
     if wrong:
         made_metrics = (clone / METRICS).read_text() if (clone / METRICS).exists() else ""
@@ -73,7 +73,7 @@ def read_outputs(clone: Path) -> Hashes:
 
     All else under metrics/ stands under "(no stage)", and the rest of dvc.lock under each stage.
     """
-    tracked = set(git("-C", str(clone), "ls-files").splitlines())
+    tracked = set(git("-C", str(clone), "ls-files", "-z").split("\0"))
     hashes: Hashes = {}
     for name, stage in revision.stages(clone / "dvc.lock").items():
         for out in stage.get("outs", []):
@@ -107,8 +107,16 @@ def compare(before: Hashes, after: Hashes) -> list[dict[str, Any]]:
         wrong = [one for one in committed if [one] * len(reproduced) != reproduced]
         shown = (wrong or committed)[0]
         row = {"stage": stage, "output": path, "committed": shown, "reproduced": reproduced[0]}
-        rows.append(row | {"equal": committed == reproduced})
+        rows.append(row | {"equal": committed == reproduced and "missing" not in reproduced})
     return rows
+
+
+def _unlike_git(clone: Path, compared: set[tuple[str, str]]) -> list[dict[str, Any]]:
+    """A row for each file that is not as git has it after the run, and was not compared as an output."""
+    known = {path for _, path in compared}
+    changed = [line[3:] for line in git("-C", str(clone), "status", "--porcelain", "-z", "-uall").split("\0") if line]
+    row = {"stage": "(git)", "committed": "as in git", "reproduced": "otherwise", "equal": False}
+    return [row | {"output": path} for path in changed if path not in known]
 
 
 def main() -> int:

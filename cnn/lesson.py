@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from cnn.arguments import arrays, pair, three, whole_number
 from cnn.process.errors import InputError
 from cnn.settings import faults, schema
 
@@ -62,9 +63,9 @@ def build_cnn_model(
     _prepare()
     from cnn.network import build
 
-    return build.build_cnn_model(
-        input_shape, num_classes, _options("model", schema.Model, normalize=normalize, **options)
-    )
+    shape = [whole_number("input_shape", size, 1) for size in three(input_shape)]
+    chosen = _options("model", schema.Model, normalize=normalize, **options)
+    return build.build_cnn_model(shape, whole_number("num_classes", num_classes, 2), chosen)
 
 
 def train_cnn_model(
@@ -84,9 +85,13 @@ def train_cnn_model(
     """
     from cnn.training import loop
 
-    images, labels = _arrays("images", model, images, labels)
-    validation = _arrays("validation_data", model, *validation_data) if validation_data else None
-    chosen = _options("train", schema.Train, epochs=epochs, batch_size=batch_size, **options)
+    images, labels = arrays("images", model, images, labels)
+    validation = None if validation_data is None else arrays("validation_data", model, *pair(validation_data))
+    numbers = {
+        "epochs": whole_number("epochs", epochs, 1),
+        "batch_size": whole_number("batch_size", batch_size, 1),
+    }
+    chosen = _options("train", schema.Train, **numbers, **options)
     rows = loop.train_cnn_model(model, images, labels, chosen, validation)
     return History({key: [row[key] for row in rows] for key in rows[0] if key != "epoch" and rows[0][key] is not None})
 
@@ -98,13 +103,18 @@ def evaluate_cnn_model(
 
     Raises InputError.
     """
+    import numpy as np
+
     from cnn.network import inference
     from cnn.network.loss import loss_and_accuracy
 
-    images, labels = _arrays("images", model, images, labels)
+    images, labels = arrays("images", model, images, labels)
     if not len(images):
         raise InputError("images: expected at least one. Received: none.")
-    return loss_and_accuracy(inference.predictor(model)(images, batch_size), labels)
+    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+        raise InputError("model: expected finite weights. Received: some that are not: its training diverged.")
+    probabilities = inference.predictor(model)(images, whole_number("batch_size", batch_size, 1))
+    return loss_and_accuracy(probabilities, labels)
 
 
 def _prepare() -> None:
@@ -122,23 +132,3 @@ def _options(section: str, model: type[BaseModel], **changes: Any) -> Any:
         return model.model_validate(document[section])
     except ValidationError as error:
         raise InputError("; ".join(faults.describe(error, document, model, (section,)))) from None
-
-
-def _arrays(name: str, model: "keras.Sequential", images: Any, labels: Any) -> "tuple[NDArray, NDArray]":
-    """Images and labels as arrays. Raises InputError where they fit neither each other nor the model."""
-    import numpy as np
-
-    images, labels = np.asanyarray(images), np.asanyarray(labels)
-    shape, classes = model.input_shape[1:], model.output_shape[-1]
-    if images.shape[1:] != shape:
-        raise InputError(f"{name}: expected images (n, {', '.join(map(str, shape))}). Received: {images.shape}.")
-    if labels.shape != (len(images),) or (labels.size and not np.issubdtype(labels.dtype, np.integer)):
-        raise InputError(
-            f"{name}: expected a label for each of {len(images)} images, whole numbers. Received: {labels.dtype} "
-            f"{labels.shape}."
-        )
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise InputError(
-            f"{name}: expected labels from 0 to {classes - 1}. Received: {labels.min()} to {labels.max()}."
-        )
-    return images, labels

@@ -229,7 +229,32 @@ WRONG = {
         "train.learnin_rate: unknown key. Did you mean 'learning_rate'?",
     ),
     "a misspelt option of model": (lambda: small(droput=0.3), "model.droput: unknown key. Did you mean 'dropout'?"),
-    "no epochs": (lambda: short(small(), epochs=0), "train.epochs: expected greater than 0. Received: 0."),
+    "no epochs": (lambda: short(small(), epochs=0), "epochs: expected a whole number of at least 1. Received: 0."),
+    "an input shape without channels": (
+        lambda: lesson.build_cnn_model((28, 28)),
+        "input_shape: expected (height, width, channels). Received: (28, 28).",
+    ),
+    "one class": (
+        lambda: lesson.build_cnn_model(num_classes=1),
+        "num_classes: expected a whole number of at least 2. Received: 1.",
+    ),
+    "a batch of nothing": (
+        lambda: lesson.evaluate_cnn_model(small(), SCALED, LABELS, batch_size=0),
+        "batch_size: expected a whole number of at least 1. Received: 0.",
+    ),
+    "validation images without labels": (
+        lambda: short(small(), validation_data=SCALED),
+        "validation_data: expected (images, labels). Received: ndarray.",
+    ),
+    "a pixel that is no number": (
+        lambda: lesson.evaluate_cnn_model(small(), np.where(SCALED > 0.9, np.nan, SCALED), LABELS),
+        "images: expected finite pixels. Received: some that are not.",
+    ),
+    "raw pixels for a model that takes 0 to 1": (
+        lambda: short(small(), images=(SCALED * 255).astype(np.uint8)),
+        "images: expected pixels from 0 to 1. Received: up to 255. Load them with normalize=True, or build the model "
+        "with normalize=True.",
+    ),
     "a value out of range": (lambda: small(dropout=2), "model.dropout: expected less than 1. Received: 2."),
     "a label too many": (
         lambda: short(small(), labels=LABELS + 1),
@@ -245,15 +270,17 @@ WRONG = {
     ),
     "fewer labels than images": (
         lambda: short(small(), labels=LABELS[:-1]),
-        "images: expected a label for each of 60 images, whole numbers. Received: uint8 (59,).",
+        "images: expected a label for each of 60 images, whole numbers. Received: uint8 (59,). "
+        "Of one-hot labels, take labels.argmax(1).",
     ),
     "labels as columns of 0 and 1": (
         lambda: short(small(), labels=np.eye(3)[LABELS]),
-        "images: expected a label for each of 60 images, whole numbers. Received: float64 (60, 3).",
+        "images: expected a label for each of 60 images, whole numbers. Received: float64 (60, 3). "
+        "Of one-hot labels, take labels.argmax(1).",
     ),
     "images without channels": (
         lambda: short(small(), images=SCALED[..., 0]),
-        "images: expected images (n, 12, 12, 1). Received: (60, 12, 12).",
+        "images: expected numbers (n, 12, 12, 1). Received: float32 (60, 12, 12).",
     ),
     "fewer images than a batch": (
         lambda: short(small(), images=SCALED[:5], labels=LABELS[:5]),
@@ -280,3 +307,17 @@ def test_what_is_wrong_is_told_in_one_line(call, message):
     with pytest.raises(InputError) as refused:
         call()
     assert str(refused.value) == message
+
+
+def test_numpys_own_integers_are_whole_numbers():
+    shape, blocks = tuple(np.array([12, 12, 1])), tiny.blocks([4])
+    model = lesson.build_cnn_model(shape, num_classes=LABELS.max() + 1, blocks=blocks)
+    history = lesson.train_cnn_model(model, SCALED, LABELS, epochs=np.int64(1), batch_size=np.uint8(20))
+    assert len(history["loss"]) == 1
+
+
+def test_a_model_whose_training_diverged_is_not_measured():
+    model = small()
+    model.layers[0].set_weights([np.full_like(weights, np.nan) for weights in model.layers[0].get_weights()])
+    with pytest.raises(InputError, match="model: expected finite weights"):
+        lesson.evaluate_cnn_model(model, SCALED, LABELS)

@@ -161,7 +161,8 @@ def test_a_run_changes_what_git_tracks_only_under_metrics_and_in_the_lock(projec
 def test_nothing_temporary_is_left(project):
     left = [path for path in project.folder.rglob("*") if path.suffix == ".tmp" or ".draft." in path.name]
     assert left == []
-    assert list((project.folder / "data").glob("checkpoint/*")) == []
+    left = {path.suffix for path in (project.folder / "data").glob("checkpoint/*")}
+    assert left == {".lock"}, "of each stage; the kernel holds them, not their being there"
 
 
 def test_second_run_runs_nothing(committed):
@@ -419,7 +420,23 @@ def test_a_fake_that_is_no_output_any_more_is_named(faked):
         edit(project, "dvc.lock", forget)
 
     said = faked(fake)
-    assert re.search(r"^\(no stage\) +metrics/metrics.json .* DIFFERS$", said, re.MULTILINE)
+    assert "metrics/metrics.json: in git, and no stage makes it" in said
+
+
+def test_a_fake_that_a_run_does_not_make_is_named_wherever_it_lies(faked):
+    """A folder as output: dvc.lock has one hash for it, and git its files."""
+
+    def fake(project):
+        options = {"results": {"cache": False}}
+        edit(project, "dvc.yaml", lambda stages: stages["evaluate"].update(outs=[options]))
+        script = project.folder / "stages/evaluate.py"
+        line = "    options = params.load_params()\n"
+        more = "    import os\n    os.makedirs('results')\n    open('results/final.json', 'w').write('0.5')\n"
+        script.write_text(script.read_text().replace(line, more + line))
+        project.repro()
+        (project.folder / "results/final.json").write_text("0.9999")
+
+    assert re.search(r"results/final.json .* DIFFERS$", faked(fake), re.MULTILINE)
 
 
 def test_a_fake_that_a_stage_does_not_overwrite_is_named(faked):

@@ -1,6 +1,7 @@
 """Write the splits train, validation and test, as arrays that can be memory-mapped, and their summary."""
 
 import json
+import math
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -55,12 +56,23 @@ def assign(labels: NDArray[np.uint8], options: schema.Preprocess, has_test: bool
     for split, fraction in fractions.items():
         if fraction:
             rest = np.flatnonzero(split_of == SPLITS.index("train"))
-            try:
-                _, chosen = train_test_split(rest, test_size=fraction, random_state=options.seed, stratify=labels[rest])
-            except ValueError as error:
-                raise InputError(f"preprocess.{split}_fraction: {fraction} of {len(rest)} images: {error}") from None
+            _require_enough(f"preprocess.{split}_fraction", fraction, labels[rest])
+            _, chosen = train_test_split(rest, test_size=fraction, random_state=options.seed, stratify=labels[rest])
             split_of[chosen] = SPLITS.index(split)
     return split_of
+
+
+def _require_enough(name: str, fraction: float, labels: NDArray[np.uint8]) -> None:
+    """Raise InputError where a class cannot be on both sides of a split."""
+    counts = np.unique(labels, return_counts=True)[1]
+    if counts.min() < 2:
+        raise InputError(f"{name}: expected at least 2 images of each class to split. Received: {counts.min()}.")
+    chosen = math.ceil(fraction * len(labels))  # as scikit-learn rounds
+    if not len(counts) <= chosen <= len(labels) - len(counts):
+        raise InputError(
+            f"{name}: expected {len(counts)} to {len(labels) - len(counts)} of {len(labels)} images, one of each class "
+            f"on both sides. Received: {fraction}, which is {chosen}."
+        )
 
 
 class _Output:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cnn.process.errors import InputError
 from cnn.settings import faults, strict_yaml
@@ -108,6 +108,13 @@ class Source(_Entry):
     classes: Classes
     files: Files
     mirrors: list[Mirror] = []
+
+    @field_validator("shape")
+    @classmethod
+    def _images_are_grey(cls, shape: list[int]) -> list[int]:
+        if shape[2] != 1:
+            raise ValueError("expected 1 channel: IDX images are grey")
+        return shape
 
 
 def load_catalogue(path: Path = CATALOGUE) -> dict[str, Source]:

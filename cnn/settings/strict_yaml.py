@@ -27,7 +27,7 @@ def load_yaml(path: str | Path) -> tuple[dict[str, Any], list[str]]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"expected the file {path} in {Path.cwd()}: run from the project's root.") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}.") from None

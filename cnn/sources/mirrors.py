@@ -103,4 +103,5 @@ def decompressed(stream: Iterator[bytes], limit: int) -> Iterator[bytes]:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"(?<=://)[^/?#]*@", "***@", url)
+    """The URL without what stands before the last @, and without a query, which may hold a key."""
+    return re.sub(r"(?<=://).*@", "***@", url).partition("?")[0]

@@ -83,6 +83,23 @@ FAULTS = {
         lambda stages: stages["train"]["outs"].__setitem__(0, {"data/model/model.keras": {"persist": True}}),
         "train: data/model/model.keras has `persist: true`: what a run does not write would stay.",
     ),
+    "parameters": (
+        lambda stages: stages["evaluate"]["params"].remove("train.determinism"),
+        "evaluate: expected the params evaluate, train.determinism, as stages/evaluate.py says. "
+        "Received: ['evaluate'].",
+    ),
+    "a part of the parameters": (
+        lambda stages: stages["train"].update(params=["model.blocks", "train"]),
+        "train: expected the params model, train, as stages/train.py says. Received: ['model.blocks', 'train'].",
+    ),
+    "always": (
+        lambda stages: stages["train"].update(always_changed=True),
+        "train: `always_changed` runs it where nothing has changed.",
+    ),
+    "another folder": (
+        lambda stages: stages["train"].update(wdir="data"),
+        "train: expected no `wdir`: outputs are named from the project's root.",
+    ),
     "an output that was never made": (
         lambda stages: stages["train"]["outs"].append("data/model/more"),
         "train: data/model/more is an output in dvc.yaml, and not in dvc.lock.",
@@ -113,6 +130,73 @@ def test_a_metric_taken_out_of_both_files_is_named(change):
     assert status.faults() == [
         "metrics/metrics.json: in git, and no stage makes it: remove it, or name it in dvc.yaml."
     ]
+
+
+PLAIN = "expected a plain file in git"
+FILES = {
+    "a link": (
+        lambda folder: (folder / "metrics/final.json").symlink_to("../other.json"),
+        PLAIN,
+    ),
+    "a link to a folder": (
+        lambda folder: (folder / "metrics/final").symlink_to("../docs"),
+        PLAIN,
+    ),
+    "a link to nothing": (
+        lambda folder: (folder / "metrics/x").symlink_to("accuracy 1"),
+        PLAIN,
+    ),
+    "a file": (lambda folder: (folder / "metrics/final.json").write_text("{}"), "in git, and no stage makes it"),
+    "a file with another alphabet": (
+        lambda folder: (folder / "metrics/métrique.json").write_text("{}"),
+        "in git, and no stage makes it",
+    ),
+    "another pipeline": (
+        lambda folder: (folder / "lab-dvc.yaml").rename(folder / "lab/dvc.yaml"),
+        "expected one dvc.yaml",
+    ),
+    "settings of one machine": (
+        lambda folder: (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n"),
+        "its settings are for one machine",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "fault"), FILES.values(), ids=FILES)
+def test_a_file_in_git_that_could_stand_in_for_a_result_is_named(project, make, fault):
+    (project / "lab").mkdir()
+    (project / "lab-dvc.yaml").write_text("stages: {}\n")
+    make(project)
+    subprocess.run(["git", "add", "--force", "metrics", "lab", ".dvc"], check=True)
+    (line,) = status.faults()
+    assert fault in line
+
+
+def test_a_file_that_dvc_yaml_shows_and_no_stage_makes_is_named(project):
+    with open(project / "dvc.yaml", "a") as file:
+        file.write("metrics:\n- final.json\n")
+    assert status.faults() == ["dvc.yaml shows final.json, which no stage makes."]
+
+
+def test_a_stage_without_a_script_is_named(change):
+    change(lambda stages: stages.update(report={"cmd": "true"}))
+    assert "report: expected the script stages/report.py." in status.faults()
+
+
+def test_a_section_that_is_indented_is_read_as_dvc_reads_it(project):
+    (project / ".dvc/config").write_text("[core]\n    analytics = false\n  [hydra]\n    enabled = true\n")
+    assert status.faults() == [".dvc/config: hydra.enabled can change what `dvc repro` does: remove it."]
+
+
+def test_a_damaged_setting_is_one_line(project):
+    (project / ".dvc/config").write_text("[core\n")
+    assert status.main().startswith("status: config: expected DVC's settings. Received: ")
+
+
+def test_dvc_ignores_all_that_git_ignores_beside_the_code():
+    """Otherwise a room's hash has a file in it that no one else has."""
+    ignored = {line.rstrip("/") for line in (tiny.ROOT / ".gitignore").read_text().split()}
+    assert ignored - {".venv", "dvc_plots"} <= set((tiny.ROOT / ".dvcignore").read_text().split())
 
 
 def test_stages_that_only_one_file_has_are_named(change):

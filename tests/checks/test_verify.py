@@ -96,3 +96,9 @@ def test_another_version_and_a_missing_package_are_named(tmp_path):
     numpy, missing = installed.differences(lock)
     assert numpy.startswith("numpy: expected ==1.0.0, as in requirements.txt. Received: ")
     assert missing == "no-such-package: expected ==2.0, as in requirements.txt. Received: not installed."
+
+
+def test_what_is_missing_on_both_sides_is_not_equal():
+    """As a link to nothing in git, which has no content."""
+    both = {("(no stage)", "metrics/headline"): ["missing"]}
+    assert [row["equal"] for row in verify.compare(both, both)] == [False]

@@ -113,21 +113,19 @@ FRACTION_FAULTS = [
     (
         LABELS,
         {"test_fraction": 0.01},
-        "preprocess.test_fraction: 0.01 of 80 images: "
-        "The test_size = 1 should be greater or equal to the number of classes = 3",
+        "preprocess.test_fraction: expected 3 to 77 of 80 images, one of each class on both sides. "
+        "Received: 0.01, which is 1.",
     ),
     (
         LABELS,
         {"validation_fraction": 0.99},
-        "preprocess.validation_fraction: 0.99 of 40 images: With n_samples=40, test_size=0.99 and train_size=None, "
-        "the resulting train set will be empty. Adjust any of the aforementioned parameters.",
+        "preprocess.validation_fraction: expected 3 to 37 of 40 images, one of each class on both sides. "
+        "Received: 0.99, which is 40.",
     ),
     (
         [0, 1, 1, 1, 2, 2, 2],
         {},
-        "preprocess.test_fraction: 0.5 of 7 images: The least populated classes in y have only 1 member, "
-        "which is too few. The minimum number of groups for any class cannot be less than 2. "
-        "Classes with too few members are: [0]",
+        "preprocess.test_fraction: expected at least 2 images of each class to split. Received: 1.",
     ),
 ]
 

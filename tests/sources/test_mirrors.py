@@ -272,9 +272,14 @@ def test_a_password_is_never_shown(monkeypatch, serve, raw, capfd, url, shown, r
     assert "secret" not in "".join(capfd.readouterr())
 
 
-def test_an_at_sign_in_a_path_is_no_password(raw):
-    with pytest.raises(InputError, match=re.escape("http://127.0.0.1:9/data@2/toy")):
-        fill("toy", source("http://127.0.0.1:9/data@2/toy"), raw)
+@pytest.mark.parametrize("secret", ["pa/ss", "p@ss/w0rd", "a?b", "a#b"])
+def test_a_password_with_signs_of_its_own_is_not_printed_either(raw, secret):
+    with pytest.raises(InputError) as error:
+        fill("toy", source(f"https://user:{secret}@127.0.0.1:9/x"), raw)
+    tried = [line for line in str(error.value).splitlines() if line.startswith("  ")]
+    places = [line.partition(": ")[0] for line in tried]
+    assert places == [f"  https://***@127.0.0.1:9/x/{FILE}{end}" for end in (".gz", "")]
+    assert secret not in str(error.value)
 
 
 def test_a_path_that_can_be_none_is_told(raw):
