@@ -7,6 +7,7 @@ import time
 import pytest
 
 from checks import faults
+from checks.attempt import Attempt, members
 from tests.test_pipeline import copy_of_the_project
 
 
@@ -74,7 +75,7 @@ def test_a_run_that_fails_undisturbed_could_not_run(pipeline, monkeypatch, capfd
 @pytest.mark.parametrize("kill", faults.KILLS)
 def test_only_a_kill_of_dvc_alone_leaves_the_stage_and_the_end_of_the_attempt_leaves_nothing(pipeline, kill):
     folder = pipeline("touch began; sleep 60; touch result")
-    with faults.Attempt(folder) as attempt:
+    with Attempt(folder) as attempt:
         while not (folder / "began").exists():
             assert attempt.process.poll() is None, attempt.log.read_text()
             time.sleep(0.02)
@@ -82,12 +83,12 @@ def test_only_a_kill_of_dvc_alone_leaves_the_stage_and_the_end_of_the_attempt_le
         assert attempt.process.returncode == -faults.KILLS[kill]
         assert attempt.stage() == "only"
         time.sleep(0.5)
-        assert bool(faults.members(attempt.process.pid)) == kill.startswith("dvc")
-    assert faults.members(attempt.process.pid) == []
+        assert bool(members(attempt.process.pid)) == kill.startswith("dvc")
+    assert members(attempt.process.pid) == []
 
 
 @pytest.mark.slow
 def test_what_ends_before_its_moment_is_not_killed(pipeline):
-    with faults.Attempt(pipeline("touch result")) as attempt:
+    with Attempt(pipeline("touch result")) as attempt:
         assert not attempt.kill_after(60, "all KILL")
     assert attempt.process.returncode == 0, attempt.log.read_text()
