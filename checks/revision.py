@@ -16,7 +16,8 @@ Stages = dict[str, dict[str, Any]]
 
 def faults(root: Path) -> list[str]:
     """A line for each fault of the project at `root`. Raises CannotRunError where dvc.yaml or dvc.lock is damaged."""
-    pipeline, locked = stages(root / "dvc.yaml"), stages(root / "dvc.lock")
+    document = _document(root / "dvc.yaml")
+    pipeline, locked = document["stages"], stages(root / "dvc.lock")
     lines = [line for name, stage in pipeline.items() for line in _stage_faults(name, stage)]
     lines += [f"{name}: in dvc.lock, and no stage in dvc.yaml." for name in locked if name not in pipeline]
     lines += [f"{name}: a stage in dvc.yaml, and not in dvc.lock." for name in pipeline if name not in locked]
@@ -27,8 +28,7 @@ def faults(root: Path) -> list[str]:
         outside = [path for path in made if not (root / path).resolve().is_relative_to(root.resolve())]
         lines += [f"{name}: the output {path} lies outside the project." for path in outside]
     made = {path for stage in pipeline.values() for path in outputs(stage)}
-    shown = _shown(yaml.safe_load((root / "dvc.yaml").read_text()))
-    lines += [f"dvc.yaml shows {path}, which no stage makes." for path in sorted(shown - made)]
+    lines += [f"dvc.yaml shows {path}, which no stage makes." for path in sorted(_shown(document) - made)]
     return [*lines, *_file_faults(root, made), *_settings_faults(root / ".dvc/config")]
 
 
@@ -103,10 +103,14 @@ def output_options(stage: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def stages(path: Path) -> Stages:
     """The stages of a dvc.yaml or dvc.lock. Raises CannotRunError where there is no such file, or not of this form."""
+    return _document(path)["stages"]
+
+
+def _document(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(path.read_text())["stages"]
-        if all(isinstance(stage, dict) for stage in found.values()):
-            return found
+        document = yaml.safe_load(path.read_text())
+        if all(isinstance(stage, dict) for stage in document["stages"].values()):
+            return document
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError):
         pass
     raise CannotRunError(f"expected stages in a committed {path.name}: run `dvc repro` and commit it.")

@@ -35,7 +35,7 @@ def pair(data: Any) -> tuple:
     return tuple(data)
 
 
-def arrays(name: str, model: "keras.Sequential", images: Any, labels: Any) -> "tuple[NDArray, NDArray]":
+def images_and_labels(name: str, model: "keras.Sequential", images: Any, labels: Any) -> "tuple[NDArray, NDArray]":
     """Images and labels as arrays. Raises InputError where they fit neither each other nor the model."""
     import numpy as np  # here: the runtime is prepared before it
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from cnn.arguments import arrays, pair, three, whole_number
+from cnn.arguments import images_and_labels, pair, three, whole_number
 from cnn.process.errors import InputError
 from cnn.settings import faults, schema
 
@@ -85,8 +85,10 @@ def train_cnn_model(
     """
     from cnn.training import loop
 
-    images, labels = arrays("images", model, images, labels)
-    validation = None if validation_data is None else arrays("validation_data", model, *pair(validation_data))
+    images, labels = images_and_labels("images", model, images, labels)
+    validation = (
+        None if validation_data is None else images_and_labels("validation_data", model, *pair(validation_data))
+    )
     numbers = {
         "epochs": whole_number("epochs", epochs, 1),
         "batch_size": whole_number("batch_size", batch_size, 1),
@@ -108,7 +110,7 @@ def evaluate_cnn_model(
     from cnn.network import inference
     from cnn.network.loss import loss_and_accuracy
 
-    images, labels = arrays("images", model, images, labels)
+    images, labels = images_and_labels("images", model, images, labels)
     if not len(images):
         raise InputError("images: expected at least one. Received: none.")
     if not all(np.isfinite(weights).all() for weights in model.get_weights()):
