@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check verify faults bench bench-scale lock clean setup
+.PHONY: help run test test-all check compare verify faults bench bench-scale lock clean setup
 
 # The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
 PYTHONS := python3.13 python3.12 python3.11 python3
@@ -41,6 +41,10 @@ check: setup ## format, lint, types, params.yaml, dvc.yaml
 	mypy
 	python -m cnn.settings.params
 	python -m checks.status
+
+# OPTIONS: what `python -m checks.compare --help` lists.
+compare: setup ## is the work tree better than HEAD, or than BASE=rev?
+	@python -m checks.compare $(or $(BASE),HEAD) $(OPTIONS)
 
 verify: setup ## derive the committed result again, and compare every bit
 	@python -m checks.verify
