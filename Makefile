@@ -34,17 +34,18 @@ test: setup ## run the tests, less the slow ones
 test-all: setup ## run all tests; those on emulated CPUs need qemu-user
 	@python -m pytest
 
-check: setup ## format, lint, types, params.yaml, dvc.yaml
+check: setup ## format, lint, types, workflows, params.yaml, dvc.yaml
 	@set -x
 	ruff format --check .
 	ruff check .
 	mypy
+	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	zizmor --quiet --offline .github
 	python -m cnn.settings.params
 	python -m checks.status
 
-# OPTIONS: what `python -m checks.compare --help` lists.
-compare: setup ## is the work tree better than HEAD, or than BASE=rev?
-	@python -m checks.compare $(or $(BASE),HEAD) $(OPTIONS)
+compare: setup ## is the work tree (or REV=…) better than HEAD (or BASE=…)? OPTIONS: `python -m checks.compare --help`
+	@python -m checks.compare $(or $(BASE),HEAD) $(REV) $(OPTIONS)
 
 verify: setup ## derive the committed result again, and compare every bit
 	@python -m checks.verify
