@@ -12,6 +12,7 @@ import yaml
 from cnn.comparison import git
 from cnn.comparison.flat import flat, locked_params
 from cnn.process.errors import InputError
+from cnn.results.tables import PREDICTED
 from cnn.storage import paths
 
 LOCK, PARAMS = Path("dvc.lock"), Path("params.yaml")
@@ -120,13 +121,13 @@ def _table(text: bytes, path: Path, label: str) -> pd.DataFrame:
 
 
 def _check(predictions: pd.DataFrame, details: pd.DataFrame, classes: int, label: str) -> None:
-    """Raise InputError for a class or a probability that cannot be, and for a metric without its numbers."""
+    """Raise InputError for a split, class or probability that cannot be, and for a metric without its numbers."""
     shares = predictions[["confidence", "likelihood"]]
-    possible = predictions[["actual", "predicted"]].isin(range(classes)).all(axis=None)
-    if not possible or not ((shares >= 0) & (shares <= 1)).all(axis=None):
+    known = predictions["split"].isin(PREDICTED) & predictions[["actual", "predicted"]].isin(range(classes)).all(axis=1)
+    if not (known & ((shares >= 0) & (shares <= 1)).all(axis=1)).all():
         raise InputError(
-            f"{label}: expected class numbers below {classes} and probabilities in {paths.PREDICTIONS}. Received: "
-            f"others. {MEND}"
+            f"{label}: expected splits called {' and '.join(PREDICTED)}, class numbers below {classes} and "
+            f"probabilities in {paths.PREDICTIONS}. Received: others. {MEND}"
         )
     numbers = details[np.isfinite(details[["value", "low", "high"]]).all(axis=1)]
     measured = set(zip(numbers["split"], numbers["metric"], strict=True))
