@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check verify faults bench bench-scale lock clean setup
+.PHONY: help run test test-all check verify noise faults bench bench-scale lock clean setup
 
 # The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
 PYTHONS := python3.13 python3.12 python3.11 python3
@@ -44,6 +44,9 @@ check: setup ## format, lint, types, params.yaml, dvc.yaml
 
 verify: setup ## derive the committed result again, and compare every bit
 	@python -m checks.verify
+
+noise: setup ## measure how much of a result is luck: SEEDS=5 values of train.seed; SPLITS=1: of preprocess.seed too
+	@python -m checks.noise --seeds "$(or $(SEEDS),5)" $(if $(filter-out 0,$(SPLITS)),--splits)
 
 faults: setup ## kill the running pipeline N times (default 20), and compare every bit at the end
 	@python -m checks.faults --kills $(or $(N),20)
