@@ -1,7 +1,7 @@
 """Measure the trained network on each split, and draw it.
 
 in:  data/model/model.keras, metrics/history.csv, data/processed, params.yaml: evaluate, train.determinism
-out: metrics/metrics.json, details.csv, predictions.csv, figures/*.png
+out: metrics/metrics.json, details.csv, classes.csv, predictions.csv, figures/*.png
 """
 
 from cnn.process import stage
@@ -25,22 +25,25 @@ def main() -> None:
     splits = {name: arrays.open_split(name) for name in arrays.SPLITS}
     stride = -(-len(splits["train"][1]) // TRAIN_SAMPLE)
     splits["train"] = (splits["train"][0][::stride], splits["train"][1][::stride])
+    splits = {name: split for name, split in splits.items() if len(split[1])}
     largest = max(len(labels) for _, labels in splits.values())
     memory.require_prediction(model, options.evaluate.batch_size, largest, options.evaluate.shift)
-    probabilities = {name: predict(images, options.evaluate.batch_size) for name, (images, _) in splits.items()}
-    measured = {
-        name: metrics.measure(probabilities[name], labels) for name, (_, labels) in splits.items() if len(labels)
+    answers = {
+        name: metrics.answers_of(predict(images, options.evaluate.batch_size), labels)
+        for name, (images, labels) in splits.items()
     }
-    tables.write_headline(measured)
-    tables.write_details(measured, model.count_params())
-    images, labels = splits["test"]
-    predictions = tables.write_predictions(labels, probabilities["test"])
-    pictures.draw_all(model, arrays.read_classes(), predictions, images)
-    for name in filter(measured.get, tables.HEADLINE):
-        accuracy, low, high, loss, n = map(
-            measured[name].get, ("accuracy", "accuracy_low", "accuracy_high", "loss", "n")
-        )
-        print(f"evaluate: {name:10}  accuracy {accuracy:.4f} [{low:.4f}, {high:.4f}]  loss {loss:.4f}  n {n:,}")
+    images = {name: images for name, (images, _) in splits.items()}
+    tables.write_headline(answers)
+    details = tables.write_details(answers, model.count_params())
+    tables.write_classes(answers, classes := arrays.read_classes())
+    predictions = tables.write_predictions(answers, images)
+    pictures.draw_all(model, classes, predictions, images)
+    rows = {(row["split"], row["metric"]): row for row in details.to_dict("records")}
+    for split in filter(answers.get, tables.HEADLINE):
+        accuracy, loss = rows[split, "accuracy"], rows[split, "loss"]
+        interval = f"[{accuracy['low']:.4f}, {accuracy['high']:.4f}]"
+        values = f"accuracy {accuracy['value']:.4f} {interval}  loss {loss['value']:.4f}  n {loss['n']:,}"
+        print(f"evaluate: {split:10}  {values}")
 
 
 if __name__ == "__main__":

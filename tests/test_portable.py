@@ -96,7 +96,7 @@ def main() -> None:
     import pandas as pd
 
     from cnn.network import build, inference, saved
-    from cnn.results import figures, metrics
+    from cnn.results import figures, intervals, metrics
     from cnn.training import loop
 
     rng = np.random.default_rng(0)
@@ -111,12 +111,13 @@ def main() -> None:
             place = Path(folder, kind)
             saved.save_model(network, place / "model.keras")
             probabilities = inference.predictor(saved.load_model(place / "model.keras"))(images, 20)
+            answers = metrics.answers_of(probabilities, labels)
             (place / "probabilities").write_bytes(probabilities.tobytes())
-            (place / "metrics").write_text(repr((history, metrics.measure(probabilities, labels))))
+            (place / "metrics").write_text(repr((history, metrics.measure(answers), intervals.intervals(answers))))
         # Drawing does not depend on the kind.
         figures.draw_history(pd.DataFrame(history), place / "history.png")
         matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), 3)
-        figures.draw_confusion(matrix, ["one", "two", "three"], place / "confusion.png")
+        figures.draw_confusion({"test": matrix}, ["one", "two", "three"], place / "confusion.png")
         paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         hashes = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     print(json.dumps(hashes))

@@ -11,14 +11,18 @@ LOG_2 = 0.6931471805599453
 def loss_and_accuracy(probabilities: NDArray[np.float32], labels: NDArray[np.integer]) -> dict[str, float]:
     """Mean cross-entropy (natural logarithm) and share of right answers.
 
-    probabilities: (n, classes), labels: (n,), n > 0. A probability below 1e-7 counts as 1e-7.
+    probabilities: (n, classes), labels: (n,), n > 0.
     """
-    likelihoods = np.maximum(probabilities[np.arange(len(labels)), labels], np.float32(1e-7))
-    loss = -math.fsum(portable_log(likelihoods).tolist()) / len(labels)
+    loss = math.fsum(cross_entropy(probabilities[np.arange(len(labels)), labels]).tolist()) / len(labels)
     return {"loss": loss, "accuracy": float(np.mean(probabilities.argmax(axis=1) == labels))}
 
 
-def portable_log(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def cross_entropy(likelihoods: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The loss of each image, from the probability that its actual class got. One below 1e-7 counts as 1e-7."""
+    return -portable_log(np.maximum(likelihoods, np.float32(1e-7)))
+
+
+def portable_log(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """The natural logarithm of positive numbers, by exactly rounded arithmetic alone.
 
     NumPy chooses its own logarithm by CPU, and the C library's changes with its version. With x = m 2^e and

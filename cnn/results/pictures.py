@@ -1,5 +1,7 @@
 """Draw all pictures of metrics/figures."""
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 import pandas as pd
@@ -9,17 +11,23 @@ from cnn.results import figures, metrics
 from cnn.storage import paths
 
 
-def draw_all(model: keras.Sequential, classes: list[str], predictions: pd.DataFrame, images: NDArray[np.uint8]) -> None:
-    """predictions: what `tables.write_predictions` gives for the test images (n, height, width, channels)."""
+def draw_all(
+    model: keras.Sequential, classes: list[str], predictions: pd.DataFrame, images: Mapping[str, NDArray[np.uint8]]
+) -> None:
+    """predictions: what `tables.write_predictions` gives; images: of each split (n, height, width, channels)."""
     folder = paths.FIGURES
-    actual, predicted = predictions["actual"].to_numpy(), predictions["predicted"].to_numpy()
-    matrix = metrics.confusion_matrix(actual, predicted, len(classes))
-    figures.draw_confusion(matrix, classes, folder / "confusion.png")
+    tables = {str(split): table for split, table in predictions.groupby("split", sort=False)}
+    matrices = {
+        split: metrics.confusion_matrix(table["actual"].to_numpy(), table["predicted"].to_numpy(), len(classes))
+        for split, table in tables.items()
+    }
+    figures.draw_confusion(matrices, classes, folder / "confusion.png")
     figures.draw_history(pd.read_csv(paths.HISTORY), folder / "history.png")
-    figures.draw_mistakes(images, predictions, classes, folder / "mistakes.png")
-    first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
-    figures.draw_filters(first.get_weights()[0], folder / "filters.png")
-    figures.draw_feature_maps(images[0], feature_maps(model, images[0]), folder / "feature_maps.png")
+    # Mistakes give ideas of what to change, so they are those of validation, where there is any.
+    split, table = next(iter(tables.items()))
+    figures.draw_mistakes(images[split], table, classes, folder / "mistakes.png")
+    image = images[split][0]
+    figures.draw_feature_maps(image, feature_maps(model, image), folder / "feature_maps.png")
 
 
 def feature_maps(model: keras.Sequential, image: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:

@@ -10,6 +10,7 @@ CHECKPOINT = Path("data/checkpoint/train.npz")  # no output: DVC deletes those b
 
 METRICS = Path("metrics/metrics.json")
 DETAILS = Path("metrics/details.csv")
+CLASSES = Path("metrics/classes.csv")
 HISTORY = Path("metrics/history.csv")
 PREDICTIONS = Path("metrics/predictions.csv")
 FIGURES = Path("metrics/figures")

@@ -23,33 +23,37 @@ HISTORY = pd.DataFrame(
 )
 PREDICTIONS = pd.DataFrame(
     {
+        "split": "validation",
         "index": range(30),
         "actual": [0, 1, 2] * 10,
         "predicted": [0, 2, 1] * 10,
         "confidence": RANDOM.uniform(0.3, 1, 30),
     }
 )
-KERNELS = RANDOM.normal(size=(3, 3, 1, 20))
 FEATURES = {"conv1": RANDOM.normal(size=(10, 8, 20)), "pool1": RANDOM.normal(size=(5, 4, 3))}
 PICTURES = {
-    "confusion": lambda path: figures.draw_confusion(MATRIX, CLASSES, path),
+    "confusion": lambda path: figures.draw_confusion({"validation": MATRIX, "test": 2 * MATRIX}, CLASSES, path),
     "history": lambda path: figures.draw_history(HISTORY, path),
     "mistakes": lambda path: figures.draw_mistakes(GREY, PREDICTIONS, CLASSES, path),
-    "filters": lambda path: figures.draw_filters(KERNELS, path),
     "feature maps": lambda path: figures.draw_feature_maps(GREY[0], FEATURES, path),
 }
 ODD = {
     "classes with long names": lambda path: figures.draw_confusion(
-        MATRIX, [f"a class whose name is rather long, {number}" for number in range(3)], path
+        {"test": MATRIX}, [f"a class whose name is rather long, {number}" for number in range(3)], path
     ),
-    "two classes": lambda path: figures.draw_confusion(MATRIX[:2, :2], ["cat", "dog"], path),
-    "names with signs of mathematics": lambda path: figures.draw_confusion(MATRIX, ["$x^$", "a_b", "$5 & $6"], path),
+    "two classes": lambda path: figures.draw_confusion({"test": MATRIX[:2, :2]}, ["cat", "dog"], path),
+    "names with signs of mathematics": lambda path: figures.draw_confusion(
+        {"test": MATRIX}, ["$x^$", "a_b", "$5 & $6"], path
+    ),
     "mistakes in colour": lambda path: figures.draw_mistakes(COLOUR, PREDICTIONS, CLASSES, path),
     "no mistakes": lambda path: figures.draw_mistakes(GREY, PREDICTIONS[::3], CLASSES, path),
     "no validation": lambda path: figures.draw_history(HISTORY.assign(val_loss=np.nan, val_accuracy=np.nan), path),
     "one epoch": lambda path: figures.draw_history(HISTORY[:1], path),
-    "one filter": lambda path: figures.draw_filters(np.ones((1, 1, 3, 1)), path),
-    "filters of zero": lambda path: figures.draw_filters(np.zeros((5, 5, 1, 2)), path),
+    "mistakes with long names": lambda path: figures.draw_mistakes(
+        GREY, PREDICTIONS, [f"a class whose name is rather long, {number}" for number in range(3)], path
+    ),
+    "mistakes in flat images": lambda path: figures.draw_mistakes(GREY[:, :4], PREDICTIONS, CLASSES, path),
+    "mistakes in tall images": lambda path: figures.draw_mistakes(GREY[:, :, :4], PREDICTIONS, CLASSES, path),
     "feature maps in colour": lambda path: figures.draw_feature_maps(COLOUR[0], FEATURES, path),
     "feature maps of zero": lambda path: figures.draw_feature_maps(GREY[0], {"relu1": np.zeros((1, 1, 1))}, path),
 }

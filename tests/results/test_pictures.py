@@ -7,7 +7,7 @@ import yaml
 
 from cnn.network.batch_norm import fold_batch_norm
 from cnn.network.build import build_cnn_model
-from cnn.results import pictures, tables
+from cnn.results import figures, metrics, pictures, tables
 from cnn.storage import paths
 from cnn.training import history
 from tests import tiny
@@ -31,8 +31,9 @@ def test_all_pictures_that_dvc_expects_are_drawn(tmp_path, monkeypatch, network)
     images, labels = tiny.bars(20)
     model = fold_batch_norm(build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options(**NETWORKS[network])))
     history.write([ROW])
-    predictions = tables.write_predictions(labels, np.full((20, 3), 1 / 3, np.float32))
-    pictures.draw_all(model, CLASSES, predictions, images)
+    answers = {"test": metrics.answers_of(np.full((20, 3), 1 / 3, np.float32), labels)}
+    predictions = tables.write_predictions(answers, {"test": images})
+    pictures.draw_all(model, CLASSES, predictions, {"test": images})
     stages = yaml.safe_load((tiny.ROOT / "dvc.yaml").read_text())["stages"]
     named = [next(iter(plot)) for plot in stages["evaluate"]["plots"]]
     drawn = {str(path) for path in paths.FIGURES.iterdir()}
@@ -54,17 +55,21 @@ def test_feature_maps_are_those_of_each_activation_and_pool():
     np.testing.assert_allclose(maps["relu1"][4, 4], expected, atol=1e-5)
 
 
-@pytest.mark.slow
-def test_the_confusion_matrix_is_that_of_the_predictions(tmp_path, monkeypatch):
-    """Drawn from the table of predictions: another table, another picture."""
+def test_each_split_has_its_matrix_and_mistakes_are_those_of_validation(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images, labels = tiny.bars(20)
     model = build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options())
     history.write([ROW])
-
-    def drawn(predicted):
-        table = pd.DataFrame({"index": range(20), "actual": labels, "predicted": predicted, "confidence": 0.5})
-        pictures.draw_all(model, CLASSES, table, images)
-        return (paths.FIGURES / "confusion.png").read_bytes()
-
-    assert drawn(labels) != drawn((labels + 1) % 3)
+    right = pd.DataFrame({"split": "test", "index": range(20), "actual": labels, "predicted": labels, "confidence": 1})
+    wrong = right.assign(split="validation", predicted=(labels + 1) % 3)
+    drawn = {}
+    for name in ("draw_confusion", "draw_mistakes"):
+        monkeypatch.setattr(figures, name, lambda *arguments, name=name: drawn.update({name: arguments}))
+    pictures.draw_all(model, CLASSES, pd.concat([wrong, right]), {"validation": images, "test": images[::-1]})
+    matrices = drawn["draw_confusion"][0]
+    assert list(matrices) == ["validation", "test"]
+    np.testing.assert_array_equal(matrices["validation"], [[0, 7, 0], [0, 0, 7], [6, 0, 0]])
+    np.testing.assert_array_equal(matrices["test"], np.diag([7, 7, 6]))
+    shown, table = drawn["draw_mistakes"][:2]
+    assert set(table["split"]) == {"validation"}
+    np.testing.assert_array_equal(shown, images)
