@@ -34,13 +34,12 @@ test: setup ## run the tests, less the slow ones
 test-all: setup ## run all tests; those on emulated CPUs need qemu-user
 	@python -m pytest
 
-check: setup ## format, lint, types, params.yaml, dvc.yaml
+check: setup ## format, lint, types, and whether what is committed is true; BASE=main: no worse than main
 	@set -x
 	ruff format --check .
 	ruff check .
 	mypy
-	python -m cnn.settings.params
-	python -m checks.status
+	python -m checks.status $(if $(BASE),--base "$(BASE)")
 
 verify: setup ## derive the committed result again, and compare every bit
 	@python -m checks.verify
