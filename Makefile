@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check verify noise faults bench bench-scale lock clean setup
+.PHONY: help run test test-all check compare verify noise faults bench bench-scale lock clean setup
 
 # The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
 PYTHONS := python3.13 python3.12 python3.11 python3
@@ -34,12 +34,17 @@ test: setup ## run the tests, less the slow ones
 test-all: setup ## run all tests; those on emulated CPUs need qemu-user
 	@python -m pytest
 
-check: setup ## format, lint, types, and whether what is committed is true; BASE=main: no worse than main
+check: setup ## format, lint, types, workflows, and whether what is committed is true; BASE=main: no worse than main
 	@set -x
 	ruff format --check .
 	ruff check .
 	mypy
+	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	zizmor --quiet --offline .github
 	python -m checks.status $(if $(BASE),--base "$(BASE)")
+
+compare: setup ## is the work tree (or REV=…) better than HEAD (or BASE=…)? OPTIONS: `python -m checks.compare --help`
+	@python -m checks.compare $(or $(BASE),HEAD) $(REV) $(OPTIONS)
 
 verify: setup ## derive the committed result again, and compare every bit
 	@python -m checks.verify

@@ -23,7 +23,7 @@ ROOMS = {
     "network": ("process", "settings", "storage"),
     "training": ("process", "settings", "storage", "network"),
     "results": ("process", "settings", "storage", "network"),
-    "comparison": ("process", "settings", "storage"),
+    "comparison": ("process", "settings", "storage", "results"),
 }
 WITH_TENSORFLOW = {"cnn.network", "cnn.training", "cnn.results.pictures", "cnn.lesson", "cnn.arguments"}
 

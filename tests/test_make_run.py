@@ -11,10 +11,9 @@ from tests.test_pipeline import copy_of_the_project
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project_with_environment(folder):
     """A copy of the project as it is in the work tree, with an environment that is complete; it has never run."""
-    project = copy_of_the_project(tmp_path_factory.mktemp("make"))
+    project = copy_of_the_project(folder)
     for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # those of the make that may run these tests
         project.environment.pop(name, None)
     environment = project.folder / ".venv"
@@ -25,6 +24,11 @@ def project(tmp_path_factory):
     locks = [(project.folder / name).read_text() for name in ("requirements.txt", "requirements-dev.txt")]
     (environment / "made-from").write_text(f"{''.join(locks)}{project.folder}\n")  # what a complete one notes of itself
     return project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return project_with_environment(tmp_path_factory.mktemp("make"))
 
 
 def stages_run(output):

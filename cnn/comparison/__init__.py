@@ -1,1 +1,1 @@
-"""Results held against each other: what differs, and how much of it is luck. Free of TensorFlow."""
+"""Is one result better than another? Read from git, paired by image. For compare, status and the report."""

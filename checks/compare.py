@@ -1,0 +1,133 @@
+"""Is one result better than another? Paired by image, with what is luck said.
+
+python -m checks.compare [A] [B]            default: HEAD against the work tree
+python -m checks.compare A B C …            a ranking; --experiments: of HEAD and all of DVC's experiments on it
+
+A, B: a commit, branch, tag or DVC experiment. Validation decides; --test shows the test images as well.
+Exit code 0; 1: evidence that B is worse, with --fail-on worse; 2: could not compare.
+"""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from checks import compare_text
+from cnn.comparison import git, ranking, revisions, verdict
+from cnn.comparison.noise import NOISE, Noise
+from cnn.comparison.noise import read as read_noise
+from cnn.comparison.revisions import Result
+from cnn.comparison.verdict import Comparison
+from cnn.process.errors import InputError
+
+
+def differences(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
+    """The names whose values differ, with both; None where one lacks it."""
+    names = [name for name in a | b if a.get(name) != b.get(name)]
+    return [{"name": name, "a": a.get(name), "b": b.get(name)} for name in names]
+
+
+def seed_noise(results: list[Result]) -> tuple[Noise | None, str]:
+    """The noise of train.seed, where it was measured for one of the results; else a note why there is none."""
+    if not NOISE.exists():
+        return None, f"The seed's noise is not known: `make noise` measures it, for {NOISE}."
+    noise = read_noise(NOISE.read_text())
+    if noise.varied != ("train.seed",):
+        return None, f"{NOISE} is of other splits as well: `make noise` measures the noise on these images."
+    if not any(noise.is_of(result.params) for result in results):
+        return None, f"{NOISE} is of other parameters than these: `make noise` measures it anew."
+    return noise, ""
+
+
+def pair(a: Result, b: Result, splits: list[str]) -> dict[str, Any]:
+    """All that is said of two results, as JSON has it."""
+    noise, lack = seed_noise([a, b])
+    notes = [f"{result.name}: {note}" for result in (a, b) for note in result.notes]
+    pictures = [path for path in b.outputs if path.endswith(".png") and b.outputs[path] != a.outputs.get(path)]
+    compared = [split_of(a, b, verdict.compare(a, b, split, noise)) for split in splits]
+    return {
+        "a": a.name,
+        "b": b.name,
+        "commits": [a.commit, b.commit],
+        "verdict": compared[0]["verdict"],
+        "notes": notes + [lack] * bool(lack),
+        "parameters": differences(a.params, b.params),
+        "inputs": [row["name"] for row in differences(a.inputs, b.inputs)],
+        "splits": compared,
+        "pictures": pictures,
+    }
+
+
+def split_of(a: Result, b: Result, comparison: Comparison) -> dict[str, Any]:
+    """What is said of one split."""
+    rows = []
+    for row in comparison.metrics:
+        limits = {
+            f"{name}_{end}": result.details[comparison.split, row.metric][end]
+            for name, result in {"a": a, "b": b}.items()
+            for end in ("low", "high")
+        }
+        rows.append(row._asdict() | limits)
+    changed = [
+        row | {name: b.classes[row[name]] for name in ("actual", "a", "b")}
+        for row in comparison.changed.to_dict("records")
+    ]
+    said = {name: getattr(comparison, name) for name in ("split", "verdict", "reason", "p_value")}
+    return said | comparison.paired._asdict() | {"metrics": rows, "changed": changed}
+
+
+def several(results: list[Result], splits: list[str]) -> dict[str, Any]:
+    """The rankings of several results, as JSON has them."""
+    noise, lack = seed_noise(results)
+    tables = []
+    for split in splits:
+        rows = []
+        for ranked in ranking.rank(results, split, noise):
+            keys = ("value", "low", "high")
+            accuracy = {key: ranked.result.details.get((split, "accuracy"), {}).get(key) for key in keys}
+            changes = {row["name"]: row["b"] for row in differences(results[0].params, ranked.result.params)}
+            place = {"place": ranked.place, "p_value": ranked.p_value, "parameters": changes}
+            rows.append({"name": ranked.result.name, "accuracy": accuracy, **place})
+        tables.append({"split": split, "rows": rows})
+    notes = [f"{result.name}: {note}" for result in results for note in result.notes]
+    return {"notes": notes + [lack] * bool(lack), "rankings": tables}
+
+
+def options_of(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m checks.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("revisions", nargs="*", metavar="REVISION")
+    parser.add_argument("--experiments", action="store_true", help="rank HEAD and all of DVC's experiments on it")
+    parser.add_argument("--test", action="store_true", help="show the test images too: for the final number")
+    parser.add_argument("--fail-on", choices=["worse"], help="exit with 1 where there is evidence of it")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true")
+    form.add_argument("--json", action="store_true")
+    parser.add_argument("--pictures", metavar="URL", help="with --markdown: where /COMMIT/PATH is a picture's address")
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> int:
+    options = options_of(words)
+    names: list[str | None] = [*options.revisions]
+    splits = ["validation", "test"] if options.test else ["validation"]
+    try:
+        if options.experiments:
+            head = git.commit_of("HEAD")
+            names = ["HEAD", *names, *sorted(name for baseline, name in git.experiments() if baseline == head)]
+        elif len(names) < 2:
+            names = [*(names or ["HEAD"]), None]
+        results = [revisions.read(name) for name in names]
+        report = pair(results[0], results[1], splits) if len(results) == 2 else several(results, splits)
+    except InputError as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return 2
+    print(
+        json.dumps(report, indent=2) if options.json else compare_text.text(report, options.markdown, options.pictures)
+    )
+    return int(options.fail_on is not None and report.get("verdict") == verdict.WORSE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The result of a revision as git holds it, or of the work tree: what was measured, and of what."""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import yaml
+
+from cnn.comparison import git
+from cnn.comparison.flat import flat, locked_params
+from cnn.process.errors import InputError
+from cnn.storage import paths
+
+LOCK, PARAMS = Path("dvc.lock"), Path("params.yaml")
+WORK_TREE = "work tree"
+MEND = "Run `dvc repro` there and commit the result."
+TABLES: dict[Path, dict[str, Any]] = {
+    paths.PREDICTIONS: {
+        "split": str,
+        "index": int,
+        "image": str,
+        "actual": int,
+        "predicted": int,
+        "confidence": float,
+        "likelihood": float,
+    },
+    paths.CLASSES: {"split": str, "class": str},
+    paths.DETAILS: {"split": str, "metric": str, "value": float, "low": float, "high": float, "interval": str},
+}
+
+
+class Result(NamedTuple):
+    """What a revision achieved. commit: empty for the work tree.
+
+    params: dotted name to value, and inputs: md5 of code and data, of the run that dvc.lock describes; outputs: md5 of
+    what it made. classes: their names. predictions: predictions.csv. details: details.csv, by (split, metric).
+    notes: what makes the result doubtful.
+    """
+
+    name: str
+    commit: str
+    params: dict[str, Any]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    classes: list[str]
+    predictions: pd.DataFrame
+    details: dict[tuple[str, str], dict[Any, Any]]
+    notes: list[str]
+
+
+def read(name: str | None = None) -> Result:
+    """The result of a commit, branch, tag or DVC experiment; of the work tree without a name. Raises InputError.
+
+    Everything is read from git, so that a clone without DVC's cache will do.
+    """
+    commit = git.commit_of(name) if name else ""
+    label = f"{name} ({commit[:7]})" if name and not commit.startswith(name) else name or WORK_TREE
+    lock = _locked(git.content(commit, LOCK, label), label)
+    texts = {path: git.content(commit, path, label) for path in TABLES}
+    tables = {path: _table(texts[path], path, label) for path in TABLES}
+    classes = list(dict.fromkeys(tables[paths.CLASSES]["class"]))
+    predictions = tables[paths.PREDICTIONS]
+    if not predictions[["actual", "predicted"]].isin(range(len(classes))).all(axis=None):
+        raise InputError(
+            f"{label}: expected class numbers below {len(classes)} in {paths.PREDICTIONS}. Received: others."
+        )
+    details = {(row["split"], row["metric"]): dict(row) for row in tables[paths.DETAILS].to_dict("records")}
+    notes = [
+        f"{path} is not what dvc.lock says was made: run `dvc repro` there."
+        for path, text in texts.items()
+        if hashlib.md5(text).hexdigest() != lock["outs"].get(str(path))
+    ]
+    notes += _unlike(yaml.safe_load(git.content(commit, PARAMS, label)), lock["params"])
+    inputs = {path: md5 for path, md5 in lock["deps"].items() if path not in lock["outs"] or path == str(paths.RAW)}
+    return Result(label, commit, lock["params"], inputs, lock["outs"], classes, predictions, details, notes)
+
+
+def _locked(text: bytes, label: str) -> dict[str, dict[str, Any]]:
+    """The params (dotted name to value), deps and outs (path to md5) of all stages of a dvc.lock."""
+    try:
+        stages = yaml.safe_load(text)["stages"]
+        hashes = {
+            kind: {one["path"]: one["md5"] for stage in stages.values() for one in stage.get(kind, [])}
+            for kind in ("deps", "outs")
+        }
+        return {"params": locked_params(stages), **hashes}
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{label}: expected stages in {LOCK}. Received: another text. {MEND}") from None
+
+
+def _table(text: bytes, path: Path, label: str) -> pd.DataFrame:
+    """A CSV with the columns that TABLES names."""
+    columns = TABLES[path]
+    try:
+        # Class names like "nan" or "0" are text.
+        table = pd.read_csv(io.BytesIO(text), dtype=columns, keep_default_na=False, na_values={"low": "", "high": ""})
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{label}: expected numbers and text in {path}. Received: {error}. {MEND}") from None
+    if missing := columns.keys() - set(table.columns):
+        raise InputError(
+            f"{label}: expected the columns {', '.join(columns)} in {path}. Received: none called "
+            f"{', '.join(sorted(missing))}. {MEND}"
+        )
+    return table
+
+
+def _unlike(document: dict[str, Any], params: dict[str, Any]) -> list[str]:
+    """A note where params.yaml has other values than the run that dvc.lock describes."""
+    written = flat(document)
+    names = sorted(name for name in written | params if written.get(name) != params.get(name))
+    if not names:
+        return []
+    return [f"params.yaml has another {', '.join(names)} than the run that made these results: run `dvc repro` there."]
