@@ -11,6 +11,10 @@ from cnn.settings import faults, strict_yaml
 from cnn.storage.paths import DETAILS
 
 GATES = Path("checks/gates.yaml")
+LESS_IS_BETTER = ("loss", "calibration_error")
+PAIRED = [
+    f"{split}.{metric}" for split in ("validation", "test") for metric in ("accuracy", "macro_f1", *LESS_IS_BETTER)
+]
 Bound = Annotated[float, Field(allow_inf_nan=False)]
 Loss = Annotated[Bound, Field(ge=0)]
 
@@ -65,13 +69,15 @@ def _measured(row: dict[str, str]) -> Measured:
 
 
 def unknown(gates: Gates, details: dict[str, Measured]) -> list[str]:
-    """A line for each gate on a metric that details.csv does not have, or has without an interval."""
+    """A line for each gate on a metric that there is not, or that has no interval to be judged by."""
     lines = []
     known = [name for name, metric in details.items() if metric.kind]
     for section, bounds in gates:
         for name in bounds:
             if name not in details:
                 lines.append(f"{section}.{name}: {DETAILS} has no such metric.{faults.near_miss(name, known)}")
+            elif section == "regressions" and name not in PAIRED:
+                lines.append(f"{section}.{name}: two revisions are not compared by it.{faults.near_miss(name, PAIRED)}")
             elif name not in known:
                 lines.append(
                     f"{section}.{name}: has no interval in {DETAILS}, and cannot be judged: take the gate out."
@@ -92,3 +98,33 @@ def broken(gates: Gates, details: dict[str, Measured]) -> list[str]:
                 f"({metric.kind}), lies {side} of {bound:g}: make it better, or move the gate in {GATES}."
             )
     return lines
+
+
+def regressed(gates: Gates, base: str) -> tuple[list[str], list[str]]:
+    """(A line for each regression beyond its gate, one for each that cannot be judged.) The work tree's against base's.
+
+    A regression is broken where the whole 95 % interval of the difference, paired by image, lies beyond what is
+    allowed. Raises InputError where a result cannot be read.
+    """
+    from cnn.comparison import revisions, verdict  # half a second, which only those pay who give a base
+
+    before, now = revisions.read(base), revisions.read()
+    splits = dict.fromkeys(name.partition(".")[0] for name in gates.regressions)
+    comparisons = {split: verdict.compare(before, now, split) for split in splits}
+    broken, unjudged = [], []
+    for name, allowed in gates.regressions.items():
+        split, _, metric = name.partition(".")
+        if not comparisons[split].comparable:
+            unjudged.append(f"{name} was not held against {before.name}: {comparisons[split].verdict}")
+            continue
+        row = next(row for row in comparisons[split].metrics if row.metric == metric)
+        worse, low, high = row.difference, row.low, row.high
+        if metric not in LESS_IS_BETTER:
+            worse, low, high = -worse, -high, -low
+        if low > allowed:
+            broken.append(
+                f"{name} is worse by {worse:.4f} than that of {before.name}, {row.b:.4f} after {row.a:.4f}, and the "
+                f"whole interval, {low:.4f} to {high:.4f} (95 %, paired), lies beyond the {allowed:g} allowed: "
+                f"make it better, or move the gate in {GATES}."
+            )
+    return broken, unjudged

@@ -56,10 +56,13 @@ def _gate_findings(base: str | None) -> Iterator[Finding]:
     except InputError as error:
         yield "gates invalid", str(error)
         return
-    yield from _each("gates invalid", gates.unknown(bounds, details))
+    yield from _each("gates invalid", unknown := gates.unknown(bounds, details))
     yield from _each("gate broken", gates.broken(bounds, details))
-    if bounds.regressions and not base:
-        yield NOTE, "regressions were not judged: `make check BASE=main` does, against main"
+    if base and not unknown:
+        broken, unjudged = gates.regressed(bounds, base)
+        yield from [*_each("gate broken", broken), *_each(NOTE, unjudged)]
+    elif bounds.regressions:
+        yield NOTE, "regressions were not judged: `make check BASE=main` judges them against main"
 
 
 def _noise_findings(locked: revision.Stages) -> Iterator[Finding]:

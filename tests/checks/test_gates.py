@@ -1,11 +1,17 @@
 """Gates: broken only by a whole interval, strict about what is written, and each said in one sentence."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from checks import gates
+from cnn.comparison import verdict
 from cnn.process.errors import InputError
+from cnn.storage.paths import CLASSES, PREDICTIONS
 from tests import tiny
 
+AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
 DETAILS = """\
 split,metric,value,low,high,interval,n
 model,parameters,93322,,,,
@@ -116,3 +122,69 @@ def test_damaged_details_are_one_line(judge, tmp_path, text):
         (tmp_path / gates.DETAILS).unlink()
     with pytest.raises(InputError, match=r"^metrics/details\.csv: expected metrics with their intervals\."):
         judge("{}")
+
+
+@pytest.fixture
+def worsen(judge):
+    """A function: commit a result of 400 validation images, 390 of them right, then let it err on so many more."""
+
+    def write(wrong):
+        rows = [
+            f"validation,{number},{number:016x},0,{int(number < wrong)},0.9,{0.001 if number < wrong else 0.9}\n"
+            for number in range(400)
+        ]
+        PREDICTIONS.write_text("split,index,image,actual,predicted,confidence,likelihood\n" + "".join(rows))
+
+    Path("params.yaml").write_text("{}")
+    Path("dvc.lock").write_text("stages: {}\n")
+    CLASSES.write_text("split,class\nvalidation,ant\nvalidation,bee\n")
+    write(10)
+    for command in (["init", "--quiet"], ["add", "."], [*AUTHOR, "commit", "--quiet", "--message=base"]):
+        subprocess.run(["git", *command], check=True)
+    return lambda count: write(10 + count)
+
+
+def regressions(**allowed):
+    return gates.Gates(regressions={f"validation.{metric}": bound for metric, bound in allowed.items()})
+
+
+@pytest.mark.parametrize(("count", "allowed", "broken"), [(40, 0.01, 1), (40, 0.2, 0), (6, 0.01, 0), (0, 0, 0)])
+def test_a_regression_is_broken_where_its_whole_paired_interval_lies_beyond_what_is_allowed(
+    worsen, count, allowed, broken
+):
+    worsen(count)
+    found, unjudged = gates.regressed(regressions(accuracy=allowed), "HEAD")
+    assert (len(found), unjudged) == (broken, [])
+
+
+def test_a_broken_regression_is_one_sentence(worsen):
+    worsen(40)
+    (accuracy, loss), _ = gates.regressed(regressions(accuracy=0.01, loss=0.05), "HEAD")
+    assert accuracy.startswith("validation.accuracy is worse by 0.1000 than that of HEAD (")
+    assert "), 0.8750 after 0.9750, and the whole interval, 0.0" in accuracy
+    assert accuracy.endswith(
+        " (95 %, paired), lies beyond the 0.01 allowed: make it better, or move the gate in checks/gates.yaml."
+    )
+    assert loss.startswith("validation.loss is worse by 0.6802 than"), "log(0.9 / 0.001) for 40 of 400 images"
+
+
+def test_what_became_better_breaks_nothing(worsen):
+    worsen(-8)
+    assert gates.regressed(regressions(accuracy=0, loss=0, calibration_error=1), "HEAD") == ([], [])
+
+
+def test_a_result_on_other_images_is_not_judged_and_that_is_said(worsen):
+    worsen(0)
+    header, _, *rows = PREDICTIONS.read_text().splitlines(keepends=True)
+    PREDICTIONS.write_text("".join([header, *rows]))
+    found, (note,) = gates.regressed(regressions(accuracy=0), "HEAD")
+    assert found == []
+    assert note.startswith("validation.accuracy was not held against HEAD (")
+    assert "not comparable: other validation images" in note
+
+
+def test_regressions_are_of_metrics_that_are_compared(judge):
+    assert {name.partition(".")[2] for name in gates.PAIRED} == set(verdict.METRICS)
+    gates.DETAILS.write_text(DETAILS + "train,accuracy,0.9,0.8,0.95,95 % Wilson,9\n")
+    (line,) = judge("regressions: {train.accuracy: 0.01}")
+    assert line.startswith("regressions.train.accuracy: two revisions are not compared by it. Did you mean '")
