@@ -45,10 +45,7 @@ def clone_of(commit: str, folder: Path) -> Path:
 
 
 def clone_of_work_tree(folder: Path) -> Path:
-    """Copy the work tree, less what git ignores, into a git repository in a folder, with this project's DVC cache.
-
-    What was made before is there from the beginning, and what is made in the clone stays in the cache.
-    """
+    """Copy the work tree, less what git ignores, into a git repository in a folder, with this project's DVC cache."""
     git("init", "--quiet", str(folder))
     for name in filter(None, git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")):
         if os.path.isfile(name):  # not one that is deleted and still in git
@@ -58,7 +55,6 @@ def clone_of_work_tree(folder: Path) -> Path:
     if asked.returncode:
         raise CannotRunError(f"`dvc cache dir`: {asked.stderr.strip()}")
     dvc(folder, "config", "--local", "cache.dir", asked.stdout.strip())
-    dvc(folder, "checkout", "--quiet", "--allow-missing")
     return folder
 
 

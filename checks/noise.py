@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 from checks import revision
 from checks.attempt import Attempt
-from checks.clone import CannotRunError, clone_of_work_tree
-from checks.mend import CannotMendError
+from checks.clone import CannotRunError, clone_of_work_tree, dvc
+from checks.mend import CannotMendError, mend
 from cnn.comparison import noise
 from cnn.comparison.flat import flat, locked_params
 from cnn.process.errors import InputError
@@ -44,6 +44,8 @@ def measure(count: int, varied: tuple[str, ...]) -> None:
     own = flat(document)
     with tempfile.TemporaryDirectory(prefix="noise-") as folder:
         clone = clone_of_work_tree(Path(folder, "clone"))
+        mend(clone)
+        dvc(clone, "checkout", "--quiet", "--allow-missing")  # the run cache lacks what came with `dvc pull`
         runs = []
         for number in range(count):
             seeds = {name: (own[name] + number) % END_OF_SEEDS for name in varied}

@@ -117,6 +117,10 @@ FILES = {
         lambda folder: (folder / "metrics/métrique.json").write_text("{}"),
         "in git, and no stage makes it",
     ),
+    "a link in place of all": (
+        lambda folder: (folder / "metrics").rename(folder / "other") and (folder / "metrics").symlink_to("other"),
+        PLAIN,
+    ),
     "another pipeline": (
         lambda folder: (folder / "lab-dvc.yaml").rename(folder / "lab/dvc.yaml"),
         "expected one dvc.yaml",
