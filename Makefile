@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check compare verify noise faults bench bench-scale lock clean setup
+.PHONY: help run test test-all check compare verify noise faults bench bench-scale power lock clean setup
 
 # The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
 PYTHONS := python3.13 python3.12 python3.11 python3
@@ -60,6 +60,9 @@ bench: setup ## measure the recipes side by side with plain Keras (an hour)
 
 bench-scale: setup ## measure each stage on 1, 2, 4 and 8 times MNIST (six minutes)
 	@python -m benchmarks.scale
+
+power: setup ## simulate what difference a test set can show (two minutes)
+	@python -m benchmarks.power
 
 # One version of each package for all three Pythons: `fewest`. No address of a registry goes into a lock.
 lock: setup ## renew requirements.txt and requirements-dev.txt from their .in files

@@ -9,7 +9,9 @@ Exit code 0; 1: evidence that B is worse, with --fail-on worse; 2: could not com
 
 import argparse
 import json
+import signal
 import sys
+from pathlib import PurePath
 from typing import Any
 
 from checks import compare_text
@@ -20,6 +22,8 @@ from cnn.comparison.revisions import Result
 from cnn.comparison.verdict import Comparison
 from cnn.process.errors import InputError
 
+OF_TEST = {"confusion.png"}  # the pictures that show test images as well
+
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
     """The names whose values differ, with both; None where one lacks it."""
@@ -27,7 +31,7 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"name": name, "a": a.get(name), "b": b.get(name)} for name in names]
 
 
-def seed_noise(results: list[Result]) -> tuple[Noise | None, str]:
+def seed_noise(results: list[Result], splits: list[str]) -> tuple[Noise | None, str]:
     """The noise of train.seed, where it was measured for one of the results; else a note why there is none."""
     if not NOISE.exists():
         return None, f"The seed's noise is not known: `make noise` measures it, for {NOISE}."
@@ -36,14 +40,18 @@ def seed_noise(results: list[Result]) -> tuple[Noise | None, str]:
         return None, f"{NOISE} is of other splits as well: `make noise` measures the noise on these images."
     if not any(noise.is_of(result.params) for result in results):
         return None, f"{NOISE} is of other parameters than these: `make noise` measures it anew."
+    if lacking := [split for split in splits if f"{split}.accuracy" not in noise.standard_deviation]:
+        return None, f"{NOISE} has no accuracy of {', '.join(lacking)}: `make noise` measures it anew."
     return noise, ""
 
 
 def pair(a: Result, b: Result, splits: list[str]) -> dict[str, Any]:
     """All that is said of two results, as JSON has it."""
-    noise, lack = seed_noise([a, b])
+    noise, lack = seed_noise([a, b], splits)
     notes = [f"{result.name}: {note}" for result in (a, b) for note in result.notes]
     pictures = [path for path in b.outputs if path.endswith(".png") and b.outputs[path] != a.outputs.get(path)]
+    if "test" not in splits:
+        pictures = [path for path in pictures if PurePath(path).name not in OF_TEST]
     compared = [split_of(a, b, verdict.compare(a, b, split, noise)) for split in splits]
     return {
         "a": a.name,
@@ -78,7 +86,7 @@ def split_of(a: Result, b: Result, comparison: Comparison) -> dict[str, Any]:
 
 def several(results: list[Result], splits: list[str]) -> dict[str, Any]:
     """The rankings of several results, as JSON has them."""
-    noise, lack = seed_noise(results)
+    noise, lack = seed_noise(results, splits)
     tables = []
     for split in splits:
         rows = []
@@ -118,16 +126,23 @@ def main(words: list[str] | None = None) -> int:
             names = ["HEAD", *names, *sorted(name for baseline, name in git.experiments() if baseline == head)]
         elif len(names) < 2:
             names = [*(names or ["HEAD"]), None]
+        if options.fail_on and len(names) > 2:
+            raise InputError(
+                f"--fail-on: expected two results. Received: {len(names)}. Name the two: A B --fail-on worse."
+            )
         results = [revisions.read(name) for name in names]
         report = pair(results[0], results[1], splits) if len(results) == 2 else several(results, splits)
     except InputError as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
     print(
-        json.dumps(report, indent=2) if options.json else compare_text.text(report, options.markdown, options.pictures)
+        json.dumps(report, indent=2, allow_nan=False)
+        if options.json
+        else compare_text.text(report, options.markdown, options.pictures)
     )
     return int(options.fail_on is not None and report.get("verdict") == verdict.WORSE)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # where the reader has gone (compare | head), end quietly
     sys.exit(main())

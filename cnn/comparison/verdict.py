@@ -7,14 +7,13 @@ import pandas as pd
 
 from cnn.comparison.noise import Noise
 from cnn.comparison.paired import LEVEL, Paired, Z
-from cnn.comparison.revisions import Result
+from cnn.comparison.revisions import METRICS, Result
 from cnn.results import intervals, metrics
 from cnn.results.metrics import Answers
 
 BETTER, WORSE, NO_EVIDENCE = "better", "worse", "no evidence of a difference"
 NOT_COMPARABLE = "not comparable"
 KEYS = ["image", "actual", "copy"]
-METRICS = ("accuracy", "loss", "macro_f1", "calibration_error")
 
 
 class Row(NamedTuple):
