@@ -23,6 +23,7 @@ ROOMS = {
     "network": ("process", "settings", "storage"),
     "training": ("process", "settings", "storage", "network"),
     "results": ("process", "settings", "storage", "network"),
+    "report": ("process", "settings", "storage", "results"),
 }
 WITH_TENSORFLOW = {"cnn.network", "cnn.training", "cnn.results.pictures", "cnn.lesson", "cnn.arguments"}
 
@@ -46,7 +47,7 @@ def test_importing_every_module_prints_nothing_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-LIGHT = ("settings", "process", "storage", "sources", "datasets")
+LIGHT = ("settings", "process", "storage", "sources", "datasets", "report")
 
 
 @pytest.mark.parametrize("module", ["stages.train", "stages.evaluate", "cnn.lesson", "cnn.results.metrics", *LIGHT])
