@@ -283,7 +283,7 @@ function takePicture(panel, button) {
 function stroke(panel, from, to) {
   panel.pen.beginPath();
   panel.pen.moveTo(...from);
-  panel.pen.lineTo(...to);
+  panel.pen.lineTo(to[0] + 0.01, to[1]); // a line of no length would leave no dot
   panel.pen.stroke();
   panel.source = "On the pad: your drawing.";
   refresh(panel);
@@ -381,7 +381,7 @@ function showPad(panel) {
 function showPixels(pixels, canvas) {
   const picture = new ImageData(canvas.width, canvas.height);
   pixels.forEach((value, place) => picture.data.set([value, value, value, 255], 4 * place));
-  canvas.getContext("2d").putImageData(picture, 0, 0);
+  canvas.getContext("2d", { willReadFrequently: true }).putImageData(picture, 0, 0);
 }
 
 // ---- Probabilities ----
