@@ -161,12 +161,15 @@ const BOX = 20; // pixels that a digit fits into, in the way that MNIST was made
 /** The mean of each block of FINE x FINE points: 0 to 255. */
 function shrink(ink, height, width) {
   const pixels = new Float32Array(height * width);
+  let place = 0;
   for (let y = 0; y < height * FINE; y++) {
-    for (let x = 0; x < width * FINE; x++) {
-      pixels[Math.floor(y / FINE) * width + Math.floor(x / FINE)] += ink[y * width * FINE + x];
+    for (let x = 0; x < width; x++) {
+      let sum = 0;
+      for (let k = 0; k < FINE; k++) sum += ink[place++];
+      pixels[Math.floor(y / FINE) * width + x] += sum / (FINE * FINE);
     }
   }
-  return pixels.map((sum) => sum / (FINE * FINE));
+  return pixels;
 }
 
 /** The ink's extent {left, top, right, bottom} (the last two exclusive), or null where there is none. */
@@ -197,18 +200,24 @@ function centreOf(pixels, width) {
 
 /** The ink of a canvas as a digit of MNIST: fitted into BOX x BOX pixels, its centre of mass in the middle. */
 function fitted(canvas, height, width) {
+  const pixels = new Float32Array(height * width);
   const extent = extentOf(inkOf(canvas), canvas.height, canvas.width);
-  if (!extent) return new Float32Array(height * width);
+  if (!extent) return pixels;
   const { left, top, right, bottom } = extent;
   const scale = (BOX * FINE) / Math.max(right - left, bottom - top);
-  const place = (x, y) => {
-    const copy = blankCanvas(canvas.width, canvas.height);
-    const size = [(right - left) * scale, (bottom - top) * scale];
-    copy.getContext("2d").drawImage(canvas, left, top, right - left, bottom - top, x, y, ...size);
-    return shrink(inkOf(copy), height, width);
-  };
-  const [x, y] = centreOf(place(0, 0), width);
-  return place(Math.round(width / 2 - x) * FINE, Math.round(height / 2 - y) * FINE); // by whole pixels, as MNIST
+  const box = blankCanvas(BOX * FINE, BOX * FINE);
+  const size = [(right - left) * scale, (bottom - top) * scale];
+  box.getContext("2d").drawImage(canvas, left, top, right - left, bottom - top, 0, 0, ...size);
+  const digit = shrink(inkOf(box), BOX, BOX);
+  const [x, y] = centreOf(digit, BOX);
+  const across = Math.round(width / 2 - x); // by whole pixels, as MNIST
+  const down = Math.round(height / 2 - y);
+  digit.forEach((value, place) => {
+    const column = (place % BOX) + across;
+    const row = Math.floor(place / BOX) + down;
+    if (column >= 0 && column < width && row >= 0 && row < height) pixels[row * width + column] = value;
+  });
+  return pixels;
 }
 
 function blankCanvas(width, height) {
@@ -223,7 +232,9 @@ function blankCanvas(width, height) {
 /** The brightness of each point of a canvas of greys. */
 function inkOf(canvas) {
   const { data } = canvas.getContext("2d", { willReadFrequently: true }).getImageData(0, 0, canvas.width, canvas.height);
-  return Uint8Array.from({ length: data.length / 4 }, (_, place) => data[4 * place]);
+  const ink = new Uint8Array(data.length / 4);
+  for (let place = 0; place < ink.length; place++) ink[place] = data[4 * place];
+  return ink;
 }
 
 // ---- The panel ----
