@@ -41,7 +41,11 @@ def curve(history: pd.DataFrame, metric: str) -> Curve:
     def y(value: float) -> float:
         return round(HEIGHT - BOTTOM - (value - ticks[0]) / (ticks[-1] - ticks[0]) * (HEIGHT - TOP - BOTTOM), 1)
 
-    rows = list(zip(history["epoch"], *series.values(), strict=True))
+    ends = LEFT, WIDTH - RIGHT
+    bands = []
+    for epoch, *values in zip(history["epoch"], *series.values(), strict=True):
+        left, right = max(x(epoch) - step / 2, ends[0]), min(x(epoch) + step / 2, ends[1])
+        bands.append((left, right - left, "\n".join([f"epoch {epoch}", *map(_labelled, series, values)])))
     return Curve(
         metric,
         [(x(epoch), f"{epoch:g}") for epoch in nice_ticks(first, last, 8) if first <= epoch <= last and epoch % 1 == 0],
@@ -52,10 +56,7 @@ def curve(history: pd.DataFrame, metric: str) -> Curve:
             ]
             for name, values in series.items()
         },
-        [
-            (x(epoch) - step / 2, step, "\n".join([f"epoch {epoch}", *map(_labelled, series, values)]))
-            for epoch, *values in rows
-        ],
+        bands,
     )
 
 

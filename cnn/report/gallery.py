@@ -76,10 +76,10 @@ def changed_sides(results: Results, changes: list[Change]) -> list[tuple[Change,
 def opened(results: Results, split: str) -> NDArray[np.uint8]:
     """The images of a split. Raises InputError where the predictions are not those of as many images."""
     pictures, _ = arrays.open_split(split)
-    if len(pictures) != len(results.of(split)):
+    if results.of(split)["index"].tolist() != list(range(len(pictures))):
         raise InputError(
-            f"metrics/predictions.csv: expected a row for each of the {len(pictures)} {split} images. "
-            f"Received: {len(results.of(split))}. {MEND}"
+            f"metrics/predictions.csv: expected a row for each of the {len(pictures)} {split} images, in order. "
+            f"Received: {len(results.of(split))} rows. {MEND}"
         )
     return pictures
 

@@ -61,9 +61,9 @@ def read_network(path: Path = MODEL) -> Network:
     try:
         with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as weights, h5py.File(weights) as file:
             return _network(json.loads(archive.read("config.json"))["config"]["layers"], file["layers"])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected a network in Keras' .keras format: {error}. {REMAKE}") from None
 
 

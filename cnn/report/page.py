@@ -89,7 +89,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+    return f"{100 * share:.2f}\N{NO-BREAK SPACE}%"
 
 
 def _decimals(value: float) -> str:

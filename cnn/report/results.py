@@ -3,12 +3,12 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from cnn.process.errors import InputError
-from cnn.storage import paths
+from cnn.storage import arrays, paths
 
 CLASSES = paths.METRICS.parent / "classes.csv"
 COLUMNS = {
@@ -52,24 +52,26 @@ class Results:
 def read() -> Results:
     """Read the results in the current folder. Raises InputError where the pipeline has not made them."""
     require(paths.MODEL, paths.SUMMARY, *COLUMNS)
-    try:
-        summary: dict[str, Any] = json.loads(paths.SUMMARY.read_text(encoding="utf-8"))
-        return Results(
-            classes=summary["classes"],
-            shape=tuple(summary["shape"]),
-            dataset=summary["dataset"],
-            images={
-                name: part["images"] for name, part in summary.items() if isinstance(part, dict) if "images" in part
-            },
-            details=_table(paths.DETAILS),
-            history=_table(paths.HISTORY),
-            predictions=_table(paths.PREDICTIONS),
-            per_class=_table(CLASSES),
+    classes, shape, dataset, images = _summary()
+    predictions = _table(paths.PREDICTIONS)
+    labels = predictions[["actual", "predicted"]].to_numpy()
+    if not len(labels) or labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= len(classes):
+        raise InputError(
+            f"{paths.PREDICTIONS}: expected rows with classes from 0 to {len(classes) - 1}. Received: others. {MEND}"
         )
-    except (KeyError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{paths.SUMMARY}: expected what preprocess writes. Received: {error}. {MEND}") from None
+    return Results(
+        classes, shape, dataset, images, _table(paths.DETAILS), _table(paths.HISTORY), predictions, _table(CLASSES)
+    )
+
+
+def _summary() -> tuple[list[str], tuple[int, int, int], str, dict[str, int]]:
+    """Of summary.json: the classes, the shape of an image, the data set's name, {split: how many images}."""
+    try:
+        summary = json.loads(paths.SUMMARY.read_text(encoding="utf-8"))
+        images = {split: summary[split]["images"] for split in arrays.SPLITS}
+        return summary["classes"], tuple(summary["shape"]), summary["dataset"], images
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{paths.SUMMARY}: expected what preprocess writes. Received: {error!r}. {MEND}") from None
 
 
 def require(*files: Path) -> None:
@@ -90,4 +92,7 @@ def _table(path: Path) -> pd.DataFrame:
         raise InputError(
             f"{path}: expected the columns {COLUMNS[path]}. Received: {','.join(map(str, table.columns))}. {MEND}"
         )
+    words = [name for name in table.columns if name not in TEXT and not is_numeric_dtype(table[name])]
+    if words:
+        raise InputError(f"{path}: expected numbers in {', '.join(words)}. Received: something else. {MEND}")
     return table

@@ -71,10 +71,11 @@ def test_a_class_called_na_keeps_its_name(finished):
 def test_it_has_the_numbers_of_the_files(finished):
     finished()
     text = page.render()
+    spaced = text.replace("\N{NO-BREAK SPACE}", " ")
     details = pd.read_csv("metrics/details.csv")
     for row in details[details["metric"] == "accuracy"].itertuples():
-        assert f"{100 * row.value:.2f} %" in text
-        assert f"95 % interval: {100 * row.low:.2f} % to {100 * row.high:.2f} %" in text
+        assert f"{100 * row.value:.2f} %" in spaced
+        assert f"95 % interval: {100 * row.low:.2f} % to {100 * row.high:.2f} %" in spaced
     assert text.index("Validation</h3>") < text.index("Test</h3>"), "validation decides"
 
 
@@ -156,7 +157,7 @@ def test_five_hundred_mistakes_are_shared_between_the_splits_and_the_surest_show
 def test_predictions_of_other_images_are_refused(finished):
     finished()
     pd.read_csv("metrics/predictions.csv")[:-1].to_csv("metrics/predictions.csv", index=False)
-    with pytest.raises(InputError, match="expected a row for each of the 30 test images. Received: 29."):
+    with pytest.raises(InputError, match="expected a row for each of the 30 test images"):
         page.render()
 
 
@@ -189,6 +190,16 @@ def test_a_missing_file_is_one_clear_line(finished, path):
         ("metrics/history.csv", "", "metrics/history.csv: expected a table"),
         ("data/processed/summary.json", "{}", "data/processed/summary.json: expected what preprocess writes"),
         ("data/processed/summary.json", "[", "data/processed/summary.json: expected what preprocess writes"),
+        (
+            "metrics/history.csv",
+            "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate\n1,x,1,1,1,1\n",
+            "numbers in loss.",
+        ),
+        (
+            "metrics/predictions.csv",
+            "split,index,image,actual,predicted,confidence,likelihood\ntest,0,ab,3,0,1,1\n",
+            "metrics/predictions.csv: expected rows with classes from 0 to 2.",
+        ),
         ("data/model/model.keras", "PK", "data/model/model.keras: expected a network"),
         ("dvc.lock", "stages: [", "dvc.lock: expected DVC's stages"),
         ("dvc.lock", "stages: {}", "dvc.lock: expected the stage download"),
