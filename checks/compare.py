@@ -15,9 +15,8 @@ from pathlib import PurePath
 from typing import Any
 
 from checks import compare_text
-from cnn.comparison import git, ranking, revisions, verdict
-from cnn.comparison.noise import NOISE, Noise
-from cnn.comparison.noise import read as read_noise
+from cnn.comparison import git, noise, ranking, revisions, verdict
+from cnn.comparison.flat import differences
 from cnn.comparison.revisions import Result
 from cnn.comparison.verdict import Comparison
 from cnn.process.errors import InputError
@@ -25,34 +24,14 @@ from cnn.process.errors import InputError
 OF_TEST = {"confusion.png"}  # the pictures that show test images as well
 
 
-def differences(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
-    """The names whose values differ, with both; None where one lacks it."""
-    names = [name for name in a | b if a.get(name) != b.get(name)]
-    return [{"name": name, "a": a.get(name), "b": b.get(name)} for name in names]
-
-
-def seed_noise(results: list[Result], splits: list[str]) -> tuple[Noise | None, str]:
-    """The noise of train.seed, where it was measured for one of the results; else a note why there is none."""
-    if not NOISE.exists():
-        return None, f"The seed's noise is not known: `make noise` measures it, for {NOISE}."
-    noise = read_noise(NOISE.read_text())
-    if noise.varied != ("train.seed",):
-        return None, f"{NOISE} is of other splits as well: `make noise` measures the noise on these images."
-    if not any(noise.is_of(result.params) for result in results):
-        return None, f"{NOISE} is of other parameters than these: `make noise` measures it anew."
-    if lacking := [split for split in splits if f"{split}.accuracy" not in noise.standard_deviation]:
-        return None, f"{NOISE} has no accuracy of {', '.join(lacking)}: `make noise` measures it anew."
-    return noise, ""
-
-
 def pair(a: Result, b: Result, splits: list[str]) -> dict[str, Any]:
     """All that is said of two results, as JSON has it."""
-    noise, lack = seed_noise([a, b], splits)
+    known, lack = noise.of([a.params, b.params], splits)
     notes = [f"{result.name}: {note}" for result in (a, b) for note in result.notes]
     pictures = [path for path in b.outputs if path.endswith(".png") and b.outputs[path] != a.outputs.get(path)]
     if "test" not in splits:
         pictures = [path for path in pictures if PurePath(path).name not in OF_TEST]
-    compared = [split_of(a, b, verdict.compare(a, b, split, noise)) for split in splits]
+    compared = [split_of(a, b, verdict.compare(a, b, split, known)) for split in splits]
     return {
         "a": a.name,
         "b": b.name,
@@ -86,11 +65,11 @@ def split_of(a: Result, b: Result, comparison: Comparison) -> dict[str, Any]:
 
 def several(results: list[Result], splits: list[str]) -> dict[str, Any]:
     """The rankings of several results, as JSON has them."""
-    noise, lack = seed_noise(results, splits)
+    known, lack = noise.of([result.params for result in results], splits)
     tables = []
     for split in splits:
         rows = []
-        for ranked in ranking.rank(results, split, noise):
+        for ranked in ranking.rank(results, split, known):
             keys = ("value", "low", "high")
             accuracy = {key: ranked.result.details.get((split, "accuracy"), {}).get(key) for key in keys}
             changes = {row["name"]: row["b"] for row in differences(results[0].params, ranked.result.params)}

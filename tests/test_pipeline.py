@@ -371,6 +371,13 @@ def test_verify_finds_a_true_result_equal(committed):
     assert "expected a clean work tree" in committed.run("python", "-m", "checks.verify", status=2)
 
 
+def test_verify_names_what_no_stage_makes_and_leaves_it_alone(faked):
+    """noise.csv is measured by `make noise`."""
+    said = faked(lambda project: (project.folder / "metrics/noise.csv").write_text("anything\n"), status=0)
+    assert re.search(r"\(no stage\) +metrics/noise\.csv +not derived again: `make noise` measures it", said)
+    assert "bit for bit" in said
+
+
 def test_verify_under_a_hook_of_git_leaves_the_callers_head_alone(committed):
     """git runs hooks with GIT_DIR set."""
     before = committed.run("git", "rev-parse", "HEAD"), committed.run("git", "status", "--porcelain", "--branch")

@@ -18,3 +18,9 @@ def locked_params(stages: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The parameters of all stages of dvc.lock, by their dotted names."""
     files = [values for stage in stages.values() for values in stage.get("params", {}).values()]
     return {name: value for values in files for name, value in flat(values).items()}
+
+
+def differences(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
+    """The names whose values differ, with both: name, a, b. None where one lacks it."""
+    names = [name for name in a | b if a.get(name) != b.get(name)]
+    return [{"name": name, "a": a.get(name), "b": b.get(name)} for name in names]
