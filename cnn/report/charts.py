@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from cnn.results.intervals import wilson_interval
-from cnn.results.metrics import confusion_matrix
+from cnn.results.metrics import BINS, bin_of, confusion_matrix
 
 WIDTH, HEIGHT = 440, 230  # of a curve, in the units of its drawing
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 34
-BINS = 15
 MOST_NUMBERED = 20  # classes: of more, the cells are too small for numbers
 
 
@@ -137,7 +136,7 @@ def reliability(predictions: pd.DataFrame) -> list[Bin]:
     """Accuracy by confidence, in BINS equally wide bins, those without images left out (arXiv:1706.04599)."""
     right = (predictions["actual"] == predictions["predicted"]).to_numpy()
     confidence = predictions["confidence"].to_numpy()
-    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    places = bin_of(confidence)
     bins = []
     for place in range(BINS):
         chosen = places == place

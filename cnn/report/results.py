@@ -10,11 +10,10 @@ from pandas.api.types import is_numeric_dtype
 from cnn.process.errors import InputError
 from cnn.storage import arrays, paths
 
-CLASSES = paths.METRICS.parent / "classes.csv"
 COLUMNS = {
     paths.DETAILS: "split,metric,value,low,high,interval,n",
     paths.PREDICTIONS: "split,index,image,actual,predicted,confidence,likelihood",
-    CLASSES: "split,class,precision,recall,f1,support",
+    paths.CLASSES: "split,class,precision,recall,f1,support",
     paths.HISTORY: "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate",
 }
 # Where a number may be missing; elsewhere an empty cell is a fault, or a name.
@@ -60,7 +59,14 @@ def read() -> Results:
             f"{paths.PREDICTIONS}: expected rows with classes from 0 to {len(classes) - 1}. Received: others. {MEND}"
         )
     return Results(
-        classes, shape, dataset, images, _table(paths.DETAILS), _table(paths.HISTORY), predictions, _table(CLASSES)
+        classes,
+        shape,
+        dataset,
+        images,
+        _table(paths.DETAILS),
+        _table(paths.HISTORY),
+        predictions,
+        _table(paths.CLASSES),
     )
 
 

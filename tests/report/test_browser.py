@@ -203,7 +203,10 @@ def test_a_cell_of_the_confusion_matrix_shows_its_mistakes(page):
 
 
 def test_what_lies_under_the_pointer_is_said(page):
-    page.locator(".curve .band").first.hover()
+    band = page.locator(".curve .band").first
+    band.scroll_into_view_if_needed()
+    settle(page)  # scrolling hides it
+    band.hover()
     assert re.fullmatch(r"epoch 1\ntraining 1?\.?\d*\.?\d+\nvalidation \d\.\d+", page.text_content("#tip"))
     assert page.is_visible("#tip")
     page.mouse.move(1, 1)

@@ -265,7 +265,8 @@ def test_bins_of_confidence_hold_all_images_and_give_the_calibration_error(finis
     confidence = table["confidence"].to_numpy()
     right = (table["actual"] == table["predicted"]).to_numpy()
     probabilities = np.stack([confidence, np.zeros_like(confidence)], axis=1)
-    assert gap == pytest.approx(metrics.calibration_error(probabilities, np.where(right, 0, 1)), abs=1e-6)
+    measured = metrics.measure(metrics.answers_of(probabilities, np.where(right, 0, 1)))
+    assert gap == pytest.approx(measured["calibration_error"], abs=1e-6)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1.16), (0.66, 1), (0.9414, 1), (1, 1), (0, 0), (1, 3000), (0, 1e-7)])
