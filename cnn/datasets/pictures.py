@@ -1,8 +1,8 @@
 """One picture from a file or an array, made to be of the size that the network sees."""
 
+import os
 import struct
 import warnings
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,12 @@ class UnreadableError(Exception):
     """A file is no picture that can be read. Says why."""
 
 
-def read(path: Path, options: Preprocess) -> NDArray[np.uint8]:
+def read(path: str, options: Preprocess) -> NDArray[np.uint8]:
     """Read a picture, as `options` want it: (height, width, channels) uint8. Raises UnreadableError."""
     return pixels(decode(path), options)
 
 
-def decode(path: Path) -> Image.Image:
+def decode(path: str) -> Image.Image:
     """Read a picture, upright; of an animated one the first frame. What its content is counts, not its name.
 
     Raises UnreadableError, also for one of more pixels than Pillow thinks safe (`Image.MAX_IMAGE_PIXELS`).
@@ -42,7 +42,7 @@ def decode(path: Path) -> Image.Image:
                     return ImageOps.exif_transpose(image)
                 return image
     except UnidentifiedImageError:
-        known = f"expected one of {', '.join(FORMATS)}" if path.stat().st_size else "the file is empty"
+        known = f"expected one of {', '.join(FORMATS)}" if os.path.getsize(path) else "the file is empty"
         raise UnreadableError(known) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None

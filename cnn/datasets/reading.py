@@ -28,7 +28,7 @@ class Chunk(NamedTuple):
     reasons: dict[int, str]
 
 
-def read_chunk(options: Preprocess, paths: Sequence[Path]) -> Chunk:
+def read_chunk(options: Preprocess, paths: Sequence[str]) -> Chunk:
     """Read some pictures."""
     images, reasons = [], {}
     for place, path in enumerate(paths):
@@ -67,7 +67,7 @@ def opened(about: AboutLocal, options: Preprocess, place: Path) -> Iterator[Data
 def _read_all(listing: Listing, paths: list[str], options: Preprocess, out: IO[bytes]) -> NDArray[np.bool_]:
     """Append all pictures that can be read to a file. Says which they are: (n,). Raises InputError."""
     size = min(CHUNK, pieces.rows((0, *options.image.shape)))
-    files = [listing.root / path for path in paths]
+    files = [f"{listing.root}/{path}" for path in paths]
     reasons: dict[int, str] = {}
     chunks = parallel.in_chunks(partial(read_chunk, options), files, size, "pictures")
     for number, chunk in enumerate(chunks):
