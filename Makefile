@@ -3,7 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check compare report verify noise faults power screenshot bench bench-scale lock clean setup
+.PHONY: help run test test-all check compare report dataset verify noise faults power screenshot bench bench-scale
+.PHONY: lock clean setup
 
 # The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
 PYTHONS := python3.13 python3.12 python3.11 python3
@@ -27,6 +28,9 @@ run: setup ## run the pipeline: download, preprocess, train, evaluate
 	python -m checks.mend
 	dvc repro
 	python -m checks.summary | cat  # which ends quietly where the reader has gone: make run | head
+
+dataset: setup ## look at the pictures in data/local/NAME, and enter them in the catalogue
+	@python -m checks.dataset $(NAME)
 
 test: setup ## run the tests, less the slow ones
 	@python -m pytest -m "not slow"

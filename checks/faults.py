@@ -13,10 +13,12 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from checks import local_data
 from checks.attempt import KILLS, Attempt
 from checks.clone import CannotRunError, clone_of, md5
 from checks.mend import CannotMendError
 from checks.verify import read_outputs
+from cnn.storage.paths import LOCAL
 
 KILLS_A_ROUND = 4  # then the pipeline is let through to its end, and begun anew
 
@@ -65,7 +67,10 @@ def inject(clone: Path, kills: int, seed: int) -> tuple[int, int]:
 
 def start_over(clone: Path) -> None:
     """Bring the clone back to its commit, without anything made since, the cache included."""
-    for command in (["reset", "--quiet", "--hard"], ["clean", "--quiet", "-fdx", "--exclude=.dvc/config.local"]):
+    for command in (
+        ["reset", "--quiet", "--hard"],
+        ["clean", "--quiet", "-fdx", "--exclude=.dvc/config.local", f"--exclude={LOCAL}"],
+    ):
         subprocess.run(["git", *command], cwd=clone, check=True)
     shutil.rmtree(clone / ".dvc/cache", ignore_errors=True)
 
@@ -78,6 +83,8 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
             clone = clone_of("HEAD", Path(folder, "clone"))
+            if missing := local_data.lend(clone):
+                raise CannotRunError("\n".join(missing))
             different, rounds = inject(clone, options.kills, options.seed)
     except (CannotRunError, CannotMendError) as error:
         print(f"faults: {error}", file=sys.stderr)

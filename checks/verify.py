@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from checks import installed, revision, verify_report
+from checks import installed, local_data, revision, verify_report
 from checks.clone import CannotRunError, clone_of, dvc, git, md5
 from checks.differences import metric_difference, weight_difference
 from cnn.comparison.noise import NOISE
-from cnn.storage.paths import METRICS, MODEL
+from cnn.storage.paths import LOCAL, METRICS, MODEL
 
 Hashes = dict[tuple[str, str], list[str]]  # (stage, path) to the md5 hashes that must all be made again
 
@@ -41,7 +41,7 @@ def verify(name: str | None) -> dict[str, Any]:
         report: dict[str, Any] = {
             "commit": commit,
             "versions": versions,
-            "faults": revision.faults(clone),
+            "faults": revision.faults(clone) or local_data.lend(clone),
             "outputs": [],
             "not_derived": [str(NOISE)] if (clone / NOISE).exists() else [],
         }
@@ -56,7 +56,8 @@ def _run(clone: Path) -> dict[str, Any]:
     before = read_outputs(clone)
     committed_metrics = (clone / METRICS).read_text() if (clone / METRICS).exists() else ""
     for _, path in before:
-        remove(clone / path)
+        if not path.startswith(f"{LOCAL}/"):
+            remove(clone / path)
     for result in (clone / METRICS.parent).glob("*"):
         if result != clone / NOISE:
             remove(result)
@@ -81,6 +82,7 @@ def read_outputs(clone: Path) -> Hashes:
     tracked = set(git("-C", str(clone), "ls-files", "-z").split("\0"))
     hashes: Hashes = {}
     for name, stage in revision.stages(clone / "dvc.lock").items():
+        hashes |= {(name, path): [md5] for path, md5 in local_data.of_stage(stage, tracked).items()}
         for out in stage.get("outs", []):
             path = out["path"]
             hashes[(name, path)] = [str(out.get("md5")), *([md5(clone / path)] if path in tracked else [])]

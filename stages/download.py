@@ -1,7 +1,8 @@
 """Fetch a data set and verify it.
 
 in:  data/sources.yaml, params.yaml: download
-out: data/raw: the data set's IDX files, decompressed, and dataset.json, what the catalogue says of it
+out: data/raw: the data set's IDX files, decompressed (none of a data set of one's own, which lies in data/local), and
+     dataset.json, what the catalogue says of it
 """
 
 from cnn.process import stage
@@ -13,8 +14,8 @@ def main() -> None:
 
     name = params.load_params().download.dataset
     source = catalogue.load_catalogue()[name]
-    raw.fill(name, source)
-    print(f"download: {name}, {sum(file.bytes for file in source.files.all()):,} bytes, verified (sha256)")
+    size = raw.fill(name, source)
+    print(f"download: {name}, " + (f"{size:,} bytes, verified (sha256)" if size else "which lies on this machine"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Split a data set into train, validation and test.
+"""Make the images of a data set the size that the network sees, and split them into train, validation and test.
 
-in:  data/raw, params.yaml: preprocess
+in:  data/raw, data/local/<data set> for one of one's own, params.yaml: preprocess
 out: data/processed: {train,validation,test}_{images,labels}.npy and summary.json
 """
 
@@ -8,12 +8,14 @@ from cnn.process import stage
 
 
 def main() -> None:
-    from cnn.datasets import splits
+    from cnn.datasets import splits, summary
     from cnn.settings import params
     from cnn.storage.arrays import SPLITS
 
-    summary = splits.write(params.load_params().preprocess)
-    print("preprocess: " + ", ".join(f"{split} {summary[split]['images']:,}" for split in SPLITS))
+    found = splits.write(params.load_params().preprocess)
+    for line in summary.notes(found):
+        print(f"preprocess: {line}")
+    print("preprocess: " + ", ".join(f"{split} {found[split]['images']:,}" for split in SPLITS))
 
 
 if __name__ == "__main__":

@@ -89,6 +89,8 @@ def add_data_set(project, mirror):
     entry = about | {"classes": ["lying", "standing", "leaning"], "files": files}
     with open(project.folder / "data/sources.yaml", "a") as catalogue:
         catalogue.write("\n" + yaml.safe_dump({"bars": entry}))
+    (project.folder / "data/local/bars").mkdir(parents=True)
+    (project.folder / "data/local/bars/.gitkeep").touch()
 
 
 def copy_of_the_project(folder):
@@ -105,7 +107,10 @@ def copy_of_the_project(folder):
     add_data_set(project, folder / "mirror" / "bars")
     project.set(
         download={"dataset": "bars"},
-        preprocess={"validation_fraction": 0.2},
+        preprocess={
+            "validation_fraction": 0.2,
+            "image": dict(zip(("height", "width", "channels"), tiny.SHAPE, strict=True)),
+        },
         model=tiny.model_options().model_dump(),
         train=tiny.train_options(epochs=1).model_dump(),
         evaluate={"batch_size": 16},

@@ -54,6 +54,12 @@ def model_options(**changes: Any) -> schema.Model:
     return schema.Model.model_validate(LESSON["model"] | small | changes)
 
 
+def preprocess_options(height: int = 5, width: int = 4, channels: int = 1, **changes: Any) -> schema.Preprocess:
+    """Images of this size, by default that of make_raw's noise; keys that are not named are the lesson's."""
+    image = {"image": {"height": height, "width": width, "channels": channels}}
+    return schema.Preprocess.model_validate(LESSON["preprocess"] | image | changes)
+
+
 def train_options(**changes: Any) -> schema.Train:
     """Short training; keys that are not named here are the lesson's."""
     return schema.Train.model_validate(LESSON["train"] | QUICK | changes)

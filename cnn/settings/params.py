@@ -17,8 +17,8 @@ PARAMS = Path("params.yaml")
 def load_params(path: str | Path = PARAMS) -> schema.Params:
     """Read and check params.yaml. Raises InputError that names every fault at once.
 
-    The data set's name and the network's fit to its images are checked against the catalogue, so
-    that a network that cannot be built is refused before anything is downloaded or trained.
+    The data set's name is checked against the catalogue, and the network against the size of the images, so
+    that one that cannot be built is refused before anything is downloaded or trained.
     """
     document, found = strict_yaml.load_yaml(path)
     params = None
@@ -26,7 +26,7 @@ def load_params(path: str | Path = PARAMS) -> schema.Params:
         params = schema.Params.model_validate(document)
     except ValidationError as error:
         found += faults.describe(error, document, schema.Params)
-    found += _cross_faults(document)
+    found += [*_cross_faults(document), *_size_faults(document)]
     if found or not params:
         count = f"{len(found)} fault{'s' if len(found) > 1 else ''}"
         raise InputError("\n  ".join([f"{path} is not valid ({count}):", *found]))
@@ -47,15 +47,24 @@ def _cross_faults(document: dict[str, Any]) -> list[str]:
         return found  # reported already
     if name not in sources:
         near = faults.near_miss(name, list(sources))
-        return [*found, f"download.dataset: expected a name in {catalogue.CATALOGUE}. Received: {name!r}.{near}"]
-    height, width, _ = sources[name].shape
+        found.append(f"download.dataset: expected a name in {catalogue.CATALOGUE}. Received: {name!r}.{near}")
+    return found
+
+
+def _size_faults(document: dict[str, Any]) -> list[str]:
+    """Check that the network and the shifts of evaluate fit the images."""
+    found = []
     try:
-        schema.Model.model_validate(document.get("model")).feature_maps(height, width)
+        image = schema.Image.model_validate(_value(document, "preprocess", "image"))
+    except ValidationError:
+        return []  # reported already
+    try:
+        schema.Model.model_validate(document.get("model")).feature_maps(image.height, image.width)
     except ValidationError:
         pass  # reported already
     except ValueError as error:
         found.append(f"model.{error}")
-    shift, side = _value(document, "evaluate", "shift"), min(height, width)
+    shift, side = _value(document, "evaluate", "shift"), min(image.height, image.width)
     if isinstance(shift, int) and side <= shift <= 100:
         found.append(f"evaluate.shift: expected less than the {side} pixels of an image. Received: {shift}.")
     return found

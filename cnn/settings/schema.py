@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Count = Annotated[int, Field(gt=0, le=1_000_000)]  # above it, a number is a slip of the hand
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[Finite, Field(ge=0, lt=1)]
+Side = Annotated[int, Field(gt=0, le=4096)]  # pixels
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -20,12 +21,28 @@ class Download(_Section):
     dataset: str
 
 
+class Image(_Section):
+    """The size of every image that the network sees. channels: 1 grey, 3 red, green, blue."""
+
+    height: Side
+    width: Side
+    channels: Literal[1, 3]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.channels
+
+
 class Preprocess(_Section):
-    """How the images are split. seed: which images are in which split."""
+    """How the images are read and split. seed: which images are in which split."""
 
     seed: Seed
     validation_fraction: Fraction
     test_fraction: Annotated[Finite, Field(gt=0, lt=1)]
+    image: Image
+    fit: Literal["pad", "crop", "stretch"]
+    unreadable_share: Fraction
+    duplicates: Literal["error", "drop"]
 
 
 class Block(_Section):

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn.process.errors import InputError
-
-ROWS = 4096  # images read at a time: bounds the memory that a stage needs, whatever the size of the data
+from cnn.storage import pieces
 
 
 def idx_shape(path: Path) -> tuple[int, ...]:
@@ -40,13 +39,11 @@ def idx_shape(path: Path) -> tuple[int, ...]:
 
 
 def idx_rows(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """Read an IDX file a piece at a time: uint8 (up to ROWS, ...)."""
+    """Read an IDX file a piece at a time: uint8 (some, ...)."""
     shape = idx_shape(path)
     with open(path, "rb") as file:
         file.seek(4 + 4 * len(shape))
-        for start in range(0, shape[0], ROWS):
-            rows = min(ROWS, shape[0] - start)
-            yield np.fromfile(file, np.uint8, rows * prod(shape[1:])).reshape(rows, *shape[1:])
+        yield from pieces.read(file, shape)
 
 
 def write_idx(file: IO[bytes], array: NDArray[np.uint8]) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 RAW = Path("data/raw")
+LOCAL = Path("data/local")  # the user's own images, in a folder for each data set
 PROCESSED = Path("data/processed")
 SUMMARY = PROCESSED / "summary.json"
 MODEL = Path("data/model/model.keras")

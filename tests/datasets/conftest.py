@@ -3,7 +3,7 @@
 import pytest
 
 from cnn.datasets import splits
-from cnn.settings import schema
+from tests import tiny
 
 LABELS = [0, 1, 2, 2] * 20  # 20, 20 and 40 images
 
@@ -12,9 +12,9 @@ LABELS = [0, 1, 2, 2] * 20  # 20, 20 and 40 images
 def run(tmp_path):
     """A function: write the splits of raw/ to processed/, half of the images each, and return the summary."""
 
-    def start(seed=1, **fractions):
-        options = {"seed": seed, "validation_fraction": 0.5, "test_fraction": 0.5} | fractions
-        return splits.write(schema.Preprocess.model_validate(options), tmp_path / "raw", tmp_path / "processed")
+    def start(seed=1, **changes):
+        options = {"seed": seed, "validation_fraction": 0.5, "test_fraction": 0.5} | changes
+        return splits.write(tiny.preprocess_options(**options), tmp_path / "raw", tmp_path / "processed")
 
     return start
 

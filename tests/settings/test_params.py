@@ -359,7 +359,7 @@ def test_the_committed_schema_is_that_of_the_code():
 
 def test_the_schema_asks_for_every_key_and_allows_no_other():
     sections = json.loads(params.json_schema())["$defs"].values()
-    assert len(sections) == 7
+    assert len(sections) == 8
     for section in sections:
         assert (section["required"], section["additionalProperties"]) == (list(section["properties"]), False)
 
@@ -437,7 +437,7 @@ def rows(depth):
 )
 def test_valid_documents_load_with_their_values(load, blocks, fractions, dense_units, learning_rate, seeds):
     document = copy.deepcopy(LESSON)
-    document["preprocess"] = dict(zip(("validation_fraction", "test_fraction"), fractions, strict=True))
+    document["preprocess"] |= dict(zip(("validation_fraction", "test_fraction"), fractions, strict=True))
     document["preprocess"]["seed"], document["train"]["seed"] = seeds
     document["model"] |= {"blocks": blocks, "dense_units": dense_units}
     document["train"]["learning_rate"] = learning_rate

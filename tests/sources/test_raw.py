@@ -8,12 +8,11 @@ import pytest
 
 from cnn.datasets import splits
 from cnn.process.errors import InputError
-from cnn.settings import schema
 from cnn.settings.catalogue import About, load_catalogue
 from cnn.sources.raw import fill, is_right
 from cnn.storage.arrays import SPLITS, open_split
 from tests.sources.toy import FILE, IMAGES, NAMES, complete, entry, respond, source
-from tests.tiny import ROOT
+from tests.tiny import ROOT, preprocess_options
 
 
 def test_what_is_there_and_right_is_neither_fetched_nor_written(serve, raw, state):
@@ -48,7 +47,7 @@ def published(folder, names):
 
 def sizes(raw, processed):
     """How many images each split has, where a tenth is for validation and, without a test set, half for the test."""
-    summary = splits.write(schema.Preprocess(seed=0, validation_fraction=0.1, test_fraction=0.5), raw, processed)
+    summary = splits.write(preprocess_options(seed=0, test_fraction=0.5), raw, processed)
     return {split: summary[split]["images"] for split in SPLITS}
 
 

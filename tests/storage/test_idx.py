@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnn.process.errors import InputError
-from cnn.storage import idx
+from cnn.storage import pieces
 from cnn.storage.idx import idx_rows, idx_shape
 
 
@@ -15,14 +15,14 @@ def header(*shape, kind=8):
 
 
 def test_an_idx_file_is_read_as_it_was_written(tmp_path, write_idx, monkeypatch):
-    monkeypatch.setattr(idx, "ROWS", 3)
+    monkeypatch.setattr(pieces, "BYTES", 3 * 5 * 4)
     images = np.random.default_rng(0).integers(0, 256, (8, 5, 4), np.uint8)
     write_idx(tmp_path / "images", images)
     assert (tmp_path / "images").read_bytes()[:8] == b"\0\0\x08\x03\0\0\0\x08", "big-endian, as published"
     assert idx_shape(tmp_path / "images") == (8, 5, 4)
-    pieces = list(idx_rows(tmp_path / "images"))
-    assert [len(piece) for piece in pieces] == [3, 3, 2]
-    np.testing.assert_array_equal(np.concatenate(pieces), images)
+    read = list(idx_rows(tmp_path / "images"))
+    assert [len(piece) for piece in read] == [3, 3, 2]
+    np.testing.assert_array_equal(np.concatenate(read), images)
 
 
 def test_rows_of_a_transposed_array_keep_their_order(tmp_path, write_idx):
