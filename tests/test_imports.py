@@ -24,6 +24,7 @@ ROOMS = {
     "training": ("process", "settings", "storage", "network"),
     "results": ("process", "settings", "storage", "network"),
     "comparison": ("process", "settings", "storage", "results"),
+    "predict": ("process", "settings", "storage", "datasets", "network"),
     "report": ("process", "settings", "storage", "results", "comparison"),
 }
 WITH_TENSORFLOW = {"cnn.network", "cnn.training", "cnn.results.pictures", "cnn.lesson", "cnn.arguments"}

@@ -57,6 +57,7 @@ def summarize(data: DataSet, options: Preprocess, tallies: dict[str, Tally], fou
     return {
         "dataset": data.name,
         "shape": list(options.image.shape),
+        "fit": options.fit,
         "classes": data.classes,
         **{split: tally.summary() for split, tally in tallies.items()},
         "duplicates_across": {

@@ -4,7 +4,7 @@ import json
 import mmap
 import tokenize
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -41,7 +41,12 @@ def open_split(name: str, directory: Path = PROCESSED) -> tuple[NDArray[np.uint8
 
 def read_classes(path: Path = SUMMARY) -> list[str]:
     """The names of the classes, in the order of their labels."""
-    return json.loads(path.read_text())["classes"]
+    return read_summary(path)["classes"]
+
+
+def read_summary(path: Path = SUMMARY) -> dict[str, Any]:
+    """What preprocess says of the data set and its splits."""
+    return json.loads(path.read_text())
 
 
 def take(array: NDArray, rows: NDArray[np.integer]) -> NDArray:
