@@ -172,6 +172,14 @@ def test_nothing_temporary_is_left(project):
     assert left == {".lock"}, "of each stage; the kernel holds them, not their being there"
 
 
+def test_the_report_is_made_of_what_the_run_left(committed):
+    assert committed.run("python", "-m", "cnn.report").startswith("report.html: ")
+    text = committed.read("report.html").decode()
+    assert committed.run("git", "rev-parse", "HEAD").strip() in text
+    assert "Not the result that dvc.lock describes" not in text
+    assert committed.run("git", "status", "--porcelain") == ""
+
+
 def test_second_run_runs_nothing(committed):
     assert committed.repro() == []
 

@@ -254,6 +254,29 @@ def test_a_comparison_shows_verdict_parameters_metrics_and_images(finished):
     assert 'id="comparison"' not in page.render()
 
 
+def test_a_base_is_compared_on_the_validation_images(finished):
+    folder = finished()
+    identity = ["-c", "user.name=test", "-c", "user.email=test"]
+    for command in (["init", "--quiet"], ["add", "."], [*identity, "commit", "--quiet", "--message=base"]):
+        subprocess.run(["git", *command], check=True)
+    table = pd.read_csv("metrics/predictions.csv", dtype={"image": str})
+    validation = table["split"] == "validation"
+    wrong = int((validation & (table["actual"] != table["predicted"])).sum())
+    assert wrong > 6
+    table.loc[validation, "predicted"] = table.loc[validation, "actual"]
+    table.to_csv("metrics/predictions.csv", index=False)
+    ended = subprocess.run(
+        [sys.executable, "-m", "cnn.report", "--base", "HEAD"],
+        env=tiny.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    section = (folder / "report.html").read_text().split('<section id="comparison"')[1].split("</section>")[0]
+    assert "<strong>better</strong>" in section
+    assert (section.count("now right"), section.count("now wrong")) == (wrong, 0)
+    assert "Judged on the validation images" in section
+    assert "No parameter differs." in section
+
+
 def test_bins_of_confidence_hold_all_images_and_give_the_calibration_error(finished):
     from cnn.results import metrics
 
