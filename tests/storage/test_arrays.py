@@ -158,7 +158,9 @@ PARTS = {
 
 @pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
 @pytest.mark.parametrize(
-    "rows", [[0], [5, 5, 1], np.random.default_rng(1).integers(0, 400, 50), range(7, 300), range(0)], ids=str
+    "rows",
+    [[0], [5, 5, 1], np.random.default_rng(1).integers(0, 400, 50), range(7, 300), range(3, 90, 2), range(0)],
+    ids=str,
 )
 def test_rows_are_taken_in_the_order_named(stored, part, rows):
     array, mapped = (part(one) for one in stored)
