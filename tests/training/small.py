@@ -17,7 +17,6 @@ VARIANTS = {
     "mirrored, other colours": ({}, {"augment": {"flip": True, "brightness": 0.2, "contrast": 0.3}}),
     "adam with weight decay": ({}, {"weight_decay": 0.1}),
     "sgd with weight decay": ({}, {"weight_decay": 0.1, "optimizer": "sgd"}),
-    "balanced classes": ({}, {"class_weights": "balanced"}),
     "sgd, one cycle, smoothing": ({}, {"optimizer": "sgd", "schedule": "one_cycle", "label_smoothing": 0.1}),
 }
 

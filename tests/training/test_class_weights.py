@@ -7,7 +7,7 @@ from cnn.network.loss import cross_entropy
 from cnn.training.class_weights import class_weights
 from cnn.training.step import Step
 from tests import tiny
-from tests.training.small import IMAGES, network, trained
+from tests.training.small import IMAGES, bits, network, trained
 
 BALANCED = tiny.train_options(class_weights="balanced")
 RARE = np.array([0] * 120 + [1] * 24 + [2] * 6)  # of the 150 images
@@ -58,6 +58,10 @@ def test_a_weighted_step_is_a_step_with_an_image_as_often_as_it_weighs():
     )
     for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_where_all_classes_have_one_size_weights_change_no_bit():
+    assert bits(trained(class_weights="balanced")) == bits(trained())
 
 
 def test_a_rare_class_is_learnt_sooner():
