@@ -77,7 +77,14 @@ def several(results: list[Result], splits: list[str]) -> dict[str, Any]:
             rows.append({"name": ranked.result.name, "accuracy": accuracy, **place})
         tables.append({"split": split, "rows": rows})
     notes = [f"{result.name}: {note}" for result in results for note in result.notes]
-    return {"notes": notes + [lack] * bool(lack), "rankings": tables}
+    notes += [_beyond(known, split) for split in splits] if known else [lack]
+    return {"notes": notes, "rankings": tables}
+
+
+def _beyond(known: noise.Noise, split: str) -> str:
+    """What the seed's noise does to a ranking."""
+    limit = known.limit(f"{split}.accuracy")
+    return f"Nor is one called worse on {split} whose accuracy is less than {limit:.4f}, the seed's noise, behind."
 
 
 def options_of(words: list[str] | None) -> argparse.Namespace:
@@ -100,16 +107,18 @@ def main(words: list[str] | None = None) -> int:
     names: list[str | None] = [*options.revisions]
     splits = ["validation", "test"] if options.test else ["validation"]
     try:
+        begun: dict[str | None, str] = {}  # experiments, which may be called like a branch: so found by their commits
         if options.experiments:
             head = git.commit_of("HEAD")
-            names = ["HEAD", *names, *sorted(name for baseline, name in git.experiments() if baseline == head)]
+            begun = {name: commit for (baseline, name), commit in sorted(git.experiments().items()) if baseline == head}
+            names = list(dict.fromkeys(["HEAD", *names, *begun]))
         elif len(names) < 2:
             names = [*(names or ["HEAD"]), None]
         if options.fail_on and len(names) > 2:
             raise InputError(
                 f"--fail-on: expected two results. Received: {len(names)}. Name the two: A B --fail-on worse."
             )
-        results = [revisions.read(name) for name in names]
+        results = [revisions.read(name, begun.get(name)) for name in names]
         report = pair(results[0], results[1], splits) if len(results) == 2 else several(results, splits)
     except InputError as error:
         print(f"compare: {error}", file=sys.stderr)

@@ -12,9 +12,10 @@ from cnn.storage.paths import DETAILS
 
 GATES = Path("checks/gates.yaml")
 LESS_IS_BETTER = ("loss", "calibration_error")
-PAIRED = [
-    f"{split}.{metric}" for split in ("validation", "test") for metric in ("accuracy", "macro_f1", *LESS_IS_BETTER)
-]
+CHOOSE, TEST = (
+    [f"{split}.{metric}" for metric in ("accuracy", "macro_f1", *LESS_IS_BETTER)] for split in ("validation", "test")
+)
+PAIRED = CHOOSE + TEST  # but only validation's are suggested: the test metrics are not for choices
 Bound = Annotated[float, Field(allow_inf_nan=False)]
 Loss = Annotated[Bound, Field(ge=0)]
 
@@ -74,10 +75,15 @@ def unknown(gates: Gates, details: dict[str, Measured]) -> list[str]:
     known = [name for name, metric in details.items() if metric.kind]
     for section, bounds in gates:
         for name in bounds:
-            if name not in details:
+            if name in CHOOSE and name not in details:
+                lines.append(
+                    f"{section}.{name}: there are no validation images: preprocess.validation_fraction is 0. Hold some "
+                    "back, or take the gate out."
+                )
+            elif name not in details:
                 lines.append(f"{section}.{name}: {DETAILS} has no such metric.{faults.near_miss(name, known)}")
             elif section == "regressions" and name not in PAIRED:
-                lines.append(f"{section}.{name}: two revisions are not compared by it.{faults.near_miss(name, PAIRED)}")
+                lines.append(f"{section}.{name}: two revisions are not compared by it.{faults.near_miss(name, CHOOSE)}")
             elif name not in known:
                 lines.append(
                     f"{section}.{name}: has no interval in {DETAILS}, and cannot be judged: take the gate out."

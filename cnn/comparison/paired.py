@@ -62,11 +62,11 @@ class Paired(NamedTuple):
     def detectable(self) -> float:
         """The smallest difference that these images show 8 times in 10, where as many change sides as here.
 
-        The usual normal approximation: (z(1 - level / 2) + z(power)) standard deviations. At least one changed image
-        is counted.
+        The usual normal approximation: z = z(1 - level / 2) + z(power) standard deviations. A difference of so many
+        takes z squared changed images, if all go one way; so fewer are not counted.
         """
         z = Z + NormalDist().inv_cdf(POWER)
-        return min(z * math.sqrt(max(self.changed, 1)) / self.n, 1.0)
+        return min(z * math.sqrt(max(self.changed, z * z)) / self.n, 1.0)
 
 
 def clopper_pearson(successes: int, n: int) -> tuple[float, float]:

@@ -53,12 +53,12 @@ class Result(NamedTuple):
     notes: list[str]
 
 
-def read(name: str | None = None) -> Result:
+def read(name: str | None = None, commit: str | None = None) -> Result:
     """The result of a commit, branch, tag or DVC experiment; of the work tree without a name. Raises InputError.
 
-    Everything is read from git, so that a clone without DVC's cache will do.
+    commit: its hash, where it is known. Everything is read from git, so that a clone without DVC's cache will do.
     """
-    commit = "" if name is None else git.commit_of(name)
+    commit = "" if name is None else commit or git.commit_of(name)
     label = WORK_TREE if name is None else name if commit.startswith(name) else f"{name} ({commit[:7]})"
     lock = _locked(git.content(commit, LOCK, label), label)
     texts = {path: git.content(commit, path, label) for path in TABLES}

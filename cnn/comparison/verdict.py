@@ -97,7 +97,10 @@ def _judge(paired: Paired, limit: float | None) -> tuple[str, str]:
     sides = f"{paired.gained:,} gained, {paired.lost:,} lost of {paired.n:,} images: p = {p:.2g}"
     test = f"{sides} (McNemar's exact test, level {LEVEL})."
     if p >= LEVEL:
-        return NO_EVIDENCE, f"{test} A difference below {paired.detectable():.4f} would mostly stay unseen here."
+        if limit is not None and limit > paired.detectable():
+            return NO_EVIDENCE, f"{test} None below {limit:.4f}, the seed's noise, would be evidence here."
+        seen = f"A difference of {paired.detectable():.4f} would be seen here 8 times in 10, a smaller one less often."
+        return NO_EVIDENCE, f"{test} {seen}"
     if limit is not None and abs(paired.difference) < limit:
         return NO_EVIDENCE, (
             f"{test} But {paired.difference:+.4f} is below the seed's noise: two runs that differ in the seed alone "

@@ -3,14 +3,16 @@
 import hashlib
 import re
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cnn.comparison.flat import differences, flat, locked_params
 from cnn.process.errors import InputError
+from cnn.settings import strict_yaml
+from cnn.settings.params import PARAMS
 from cnn.storage import paths
 
 PIPELINE, LOCK, REQUIREMENTS = Path("dvc.yaml"), Path("dvc.lock"), Path("requirements.txt")
@@ -41,10 +43,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a result comes from. parameters: dotted name to value, those that the stages were run with."""
+    """Where a result comes from.
+
+    parameters: dotted name to value, those that the stages were run with; rewritten: those that params.yaml has
+    another value for now.
+    """
 
     stages: list[Stage]
     parameters: dict[str, Any]
+    rewritten: list[str]
     packages: dict[str, str]
     commit: str | None
     uncommitted: bool
@@ -65,7 +72,7 @@ class Origin:
 
 
 def read() -> Origin:
-    """Read dvc.yaml, dvc.lock, requirements.txt and git's HEAD. Raises InputError."""
+    """Read dvc.yaml, dvc.lock, params.yaml, requirements.txt and git's HEAD. Raises InputError."""
     pipeline, locked = _stages(PIPELINE), _stages(LOCK)
     made_by = {_path(entry): name for name, stage in pipeline.items() for entry in _outputs(stage)}
     stages = []
@@ -78,15 +85,12 @@ def read() -> Origin:
         params = [str(param) for param in stage.get("params") or []]
         outputs = [_output(entry) for entry in _outputs(locked[name])]
         stages.append(Stage(name, stage.get("desc", ""), others, list(dict.fromkeys(after)), params, outputs))
-    parameters = {
-        key: value
-        for stage in locked.values()
-        for document in (stage.get("params") or {}).values()
-        for key, value in _flat(document)
-    }
+    parameters = locked_params(locked)
+    written, _ = strict_yaml.load_yaml(PARAMS)
+    rewritten = [row["name"] for row in differences(parameters, flat(written))]
     commit = _git("rev-parse", "HEAD")
     uncommitted = bool(commit and _git("status", "--porcelain", "--untracked-files=no"))
-    return Origin(stages, parameters, _packages(), commit, uncommitted)
+    return Origin(stages, parameters, rewritten, _packages(), commit, uncommitted)
 
 
 def _stages(path: Path) -> dict[str, dict[str, Any]]:
@@ -113,14 +117,6 @@ def _output(entry: dict[str, Any]) -> Output:
     shown = path == paths.MODEL or path.is_relative_to(paths.METRICS.parent)
     changed = shown and not (path.is_file() and hashlib.md5(path.read_bytes()).hexdigest() == entry["md5"])
     return Output(entry["path"], entry["md5"], entry["size"], changed)
-
-
-def _flat(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in document.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _packages() -> dict[str, str]:

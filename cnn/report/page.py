@@ -16,6 +16,7 @@ from cnn.report.network import Layer, Network, read_network
 from cnn.storage import paths
 
 HERE = Path(__file__).parent
+DIGITS = list("0123456789")  # the classes of MNIST, whose images are fitted and centred
 LARGEST_SIDE = 64  # of an image that one can draw
 MOST_WEIGHTS = 1_400_000  # bytes; the page holds them in base64, a third more
 MOST_FILTERS = 128
@@ -52,6 +53,7 @@ def render(comparison: Compared | None = None) -> str:
             filters=_filters(network),
             headline=_headline(found.details),
             why_no_panel=why_no_panel,
+            like_mnist=network.shape == (28, 28, 1) and found.classes == DIGITS,
             feature_maps=_embedded(FEATURE_MAPS) if why_no_panel else None,
         )
     )

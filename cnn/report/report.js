@@ -239,7 +239,7 @@ function inkOf(canvas) {
 
 // ---- The panel ----
 
-function startPanel(network, classes) {
+function startPanel(network, classes, likeMnist) {
   const [height, width] = network.shape;
   const ink = blankCanvas(width * FINE, height * FINE);
   const pen = ink.getContext("2d", { willReadFrequently: true });
@@ -250,7 +250,7 @@ function startPanel(network, classes) {
   panel.pad = document.getElementById("pad");
   panel.pad.width = ink.width;
   panel.pad.height = ink.height;
-  panel.likeMnist = network.shape.join() === "28,28,1";
+  panel.likeMnist = likeMnist;
   makeRows(classes);
   makeMaps(network);
   followPointer(panel);
@@ -577,9 +577,9 @@ function startTips() {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  const { network, classes } = JSON.parse(document.getElementById("data").textContent);
+  const { network, classes, likeMnist } = JSON.parse(document.getElementById("data").textContent);
   startGallery();
   startSwitches();
   startTips();
-  if (network) startPanel(unpackNetwork(network), classes);
+  if (network) startPanel(unpackNetwork(network), classes, likeMnist);
 });

@@ -1,6 +1,7 @@
 """checks.compare: what it says of two results and of several, to people, to GitHub and to programs."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 from checks import compare, compare_text
 from cnn.comparison.noise import NOISE, fingerprint, table
@@ -326,6 +327,25 @@ def test_experiments_are_ranked_with_head(repository, say):
     assert ranking[0]["accuracy"]["value"] == 0.99
     assert ranking[1]["parameters"] == {"train.seed": 6}
     assert tables_of(say("--experiments", "--markdown")[1])[0][1][0].content == f"`{ranking[0]['name']}`"
+
+
+def test_an_experiment_called_like_a_branch_is_ranked_once_and_by_its_own_result(repository, say):
+    experiment(repository, "wide", 3, seed=5)
+    experiment(repository, "again", 19, seed=6)
+    made_up.git(repository, "branch", "wide")  # holds what main holds
+    rows = parsed(say("--experiments", "wide", "--json")[1])["rankings"][0]["rows"]
+    assert [row["name"].split(" (")[0] for row in rows] == ["wide", "again", "HEAD"]
+    assert rows[0]["parameters"] == {"train.seed": 5}
+
+
+def test_a_ranking_says_what_the_seeds_noise_hides(repository, say):
+    experiment(repository, "wide", 3, seed=5)
+    experiment(repository, "again", 19, seed=6)
+    noise_file(repository, 0.02)
+    output = say("--experiments")[1]
+    limit = t.ppf(0.975, 2) * math.sqrt(2) * 0.02
+    assert output.count("not told apart from the first") == 2
+    assert f"Nor is one called worse on validation whose accuracy is less than {limit:.4f}, the seed's noise" in output
 
 
 def test_those_that_cannot_be_ranked_come_last_with_the_reason(repository, say):

@@ -78,6 +78,22 @@ def test_a_metric_that_there_is_not_is_named_with_the_near_miss(judge, section):
     ]
 
 
+@pytest.mark.parametrize("section", ["floors", "ceilings", "regressions"])
+def test_without_validation_images_no_other_split_is_suggested(judge, tmp_path, section):
+    (tmp_path / gates.DETAILS).write_text(DETAILS.replace("validation,", "test,"))
+    assert judge(f"{section}: {{validation.accuracy: 0.5}}") == [
+        f"{section}.validation.accuracy: there are no validation images: preprocess.validation_fraction is 0. "
+        "Hold some back, or take the gate out."
+    ]
+
+
+def test_a_regression_that_cannot_be_judged_suggests_a_validation_metric(judge, tmp_path):
+    (tmp_path / gates.DETAILS).write_text(DETAILS + "train,accuracy,0.98,0.97,0.99,95 % Wilson,3600\n")
+    assert judge("regressions: {train.accuracy: 0.1}") == [
+        "regressions.train.accuracy: two revisions are not compared by it. Did you mean 'validation.accuracy'?"
+    ]
+
+
 def test_a_metric_without_an_interval_is_named(judge):
     assert judge("ceilings: {model.parameters: 100000}") == [
         "ceilings.model.parameters: has no interval in metrics/details.csv, and cannot be judged: take the gate out."
@@ -138,6 +154,9 @@ def worsen(judge):
     Path("params.yaml").write_text("{}")
     Path("dvc.lock").write_text("stages: {}\n")
     CLASSES.write_text("split,class\nvalidation,ant\nvalidation,bee\n")
+    with open(gates.DETAILS, "a") as details:  # all that are compared
+        details.write("validation,macro_f1,0.97,0.95,0.99,95 % bootstrap,400\n")
+        details.write("validation,calibration_error,0.02,0,0.03,95 % bootstrap,400\n")
     write(10)
     for command in (["init", "--quiet"], ["add", "."], [*AUTHOR, "commit", "--quiet", "--message=base"]):
         subprocess.run(["git", *command], check=True)

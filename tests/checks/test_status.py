@@ -137,6 +137,11 @@ def test_regressions_are_judged_where_a_base_is_given(project, status):
     assert line.startswith("status: no-such-branch: expected a commit, branch, tag or DVC experiment.")
 
 
+def test_a_reader_that_has_gone_is_no_traceback(project, status):
+    break_gate(project)
+    assert project.run("bash", "-c", "python -m checks.status | true") == ""
+
+
 def test_what_cannot_be_judged_ends_it_with_2(project, status):
     (project.folder / "dvc.yaml").write_text("stages: [\n")
     assert status(code=2) == ["status: expected stages in a committed dvc.yaml: run `dvc repro` and commit it."]

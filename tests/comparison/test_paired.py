@@ -140,13 +140,13 @@ def test_equals_are_told_apart_in_no_more_than_5_of_100_cases(n, disagreement):
 
 
 @pytest.mark.parametrize("n", [400, 10_000])
-@pytest.mark.parametrize("changed", [10, 20, 60, 300])
+@pytest.mark.parametrize("changed", [0, 1, 5, 10, 20, 60, 300])
 def test_the_detectable_difference_is_seen_about_8_times_in_10(n, changed):
     difference = Paired(n, changed // 2, changed - changed // 2).detectable()
-    pairs = draw(n, changed / n, difference, seed=3)
+    pairs = draw(n, max(changed / n, difference), difference, seed=3)
     assert np.mean([cached_p_value(n, *pair) < LEVEL for pair in pairs]) == pytest.approx(0.78, abs=0.03)
 
 
 def test_the_detectable_difference_stays_a_share():
-    assert 0 < Paired(400, 0, 0).detectable() < 0.01
+    assert 0 < Paired(400, 0, 0).detectable() < 0.02
     assert Paired(1, 1, 0).detectable() == 1.0

@@ -37,9 +37,18 @@ def test_the_verdict_is_that_of_the_exact_test(gained, lost, expected):
     assert f"{gained} gained, {lost} lost of 300 images: p = " in said.reason
 
 
-def test_without_evidence_it_says_what_would_stay_unseen():
+def test_without_evidence_it_says_what_would_be_seen():
     said = verdict.compare(*pair(1000, 10, 6))
-    assert f"A difference below {said.paired.detectable():.4f} would mostly stay unseen here." in said.reason
+    assert said.reason.endswith("A difference of 0.0112 would be seen here 8 times in 10, a smaller one less often.")
+
+
+def test_without_evidence_it_promises_nothing_below_the_seeds_noise():
+    noise = seed_noise(0.01)
+    limit = noise.limit("validation.accuracy")
+    reason = verdict.compare(*pair(1000, 10, 6), noise=noise).reason
+    assert reason.endswith(f" None below {limit:.4f}, the seed's noise, would be evidence here.")
+    assert "8 times in 10" not in reason
+    assert "8 times in 10" in verdict.compare(*pair(1000, 10, 6), noise=seed_noise(0.0001)).reason
 
 
 def test_two_that_are_right_on_the_same_images_differ_in_nothing():

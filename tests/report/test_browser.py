@@ -3,8 +3,13 @@
 import math
 import re
 
+import pandas as pd
 import pytest
 
+from cnn.comparison import verdict
+from cnn.comparison.paired import Paired
+from cnn.report import comparison
+from cnn.report.page import render
 from tests import tiny
 
 pytestmark = pytest.mark.slow
@@ -244,6 +249,26 @@ def test_on_paper_there_is_nothing_to_press(page):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_on_paper_the_tables_of_a_comparison_do_not_overlap(finished, visit):
+    folder = finished()
+    rows = [verdict.Row("calibration error", 0.95, 0.96, 0.01, -0.005, 0.025)]
+    said = verdict.Comparison("validation", "better", "", Paired(20, 1, 1), 0.5, rows, pd.DataFrame())
+    changes = [{"name": "model.blocks.conv2.kernel_size", "a": 3, "b": 5}]
+    (folder / "report.html").write_text(render(comparison.Compared("main", said, changes, [], [])), encoding="utf-8")
+    page = visit(folder / "report.html", viewport={"width": 690, "height": 900})  # A4 less its margins
+    page.emulate_media(media="print")
+    metrics, parameters = (table.bounding_box() for table in page.locator("#comparison table").all())
+    assert metrics["y"] + metrics["height"] <= parameters["y"] or metrics["x"] + metrics["width"] <= parameters["x"]
+
+
+def test_without_a_script_both_splits_are_shown_and_there_is_nothing_to_press(digits, visit):
+    page = visit(digits / "report.html", java_script_enabled=False, **WIDE)
+    pressed = page.locator("button:visible, select:visible, input:visible, canvas:visible").count()
+    assert pressed == page.locator("#gallery button:visible").count(), "the frames of the mistakes"
+    assert page.locator("[data-group]:visible").count() == page.locator("[data-group]").count() == 6
+    assert page.get_by_text("To draw, allow this page to run its script.").is_visible()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The page itself: complete, safe, small, the same bytes; and one clear line where it cannot be made."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -142,6 +143,24 @@ def test_what_is_not_the_result_of_dvc_lock_is_said(finished):
     assert "Changed or missing: metrics/history.csv." in text
 
 
+def test_parameters_that_changed_since_the_run_are_named(finished):
+    folder = finished()
+    assert "params.yaml has changed" not in page.render()
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text.replace("learning_rate: 0.001 ", "learning_rate: 3e-05 "))
+    found = page.render()
+    assert "params.yaml has changed since this run.</strong> Other values: train.learning_rate." in found
+    assert "3e-05" not in found[found.index("<main") :], "the parameters shown are those of the run"
+
+
+@pytest.mark.parametrize(("classes", "fitted"), [(list("0123456789"), True), ([f"shoe {n}" for n in range(10)], False)])
+def test_only_a_drawn_digit_is_laid_as_in_mnist(finished, classes, fitted):
+    finished(classes=classes, shape=(28, 28, 1))
+    text = page.render()
+    assert ("as the images of MNIST were made" in text) is fitted
+    assert f'"likeMnist": {str(fitted).lower()}' in text
+
+
 def test_five_hundred_mistakes_are_shared_between_the_splits_and_the_surest_shown(finished, monkeypatch):
     finished()
     monkeypatch.setattr(gallery, "MOST", 20)
@@ -252,6 +271,7 @@ def test_a_comparison_shows_verdict_parameters_metrics_and_images(finished):
         assert cell in section
     assert (section.count("now right"), section.count("now wrong"), section.count("<img")) == (1, 1, 2)
     assert 'id="comparison"' not in page.render()
+    assert "No parameter differs." in page.render(dataclasses.replace(found, parameters=[]))
 
 
 def test_a_base_is_compared_on_the_validation_images(finished):
