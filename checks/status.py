@@ -70,7 +70,7 @@ def _noise_findings(locked: revision.Stages) -> Iterator[Finding]:
     if not noise.NOISE.exists():
         return
     try:
-        if not noise.read(noise.NOISE.read_text(errors="replace")).is_of(locked_params(locked)):
+        if not noise.read(noise.NOISE.read_text(encoding="utf-8", errors="replace")).is_of(locked_params(locked)):
             yield NOTE, f"{noise.NOISE} was measured for other parameters than those of dvc.lock: `make noise`"
     except InputError as error:
         yield "noise invalid", str(error)

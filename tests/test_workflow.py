@@ -33,6 +33,13 @@ def test_only_the_job_without_code_may_write_and_never_for_a_fork():
     assert "pull_request_target" not in WORKFLOW[True], "which would give a fork's code the rights of this project"
 
 
+def test_what_tests_skip_without_is_installed_before_them():
+    lines = [step.get("run", "") for step in JOBS["pipeline"]["steps"]]
+    for needed in ("qemu-user", "npm ci --prefix tests/report"):
+        (place,) = (number for number, line in enumerate(lines) if needed in line)
+        assert place < lines.index("make test-all")
+
+
 def test_the_jobs_run_make_targets():
     targets = set(re.findall(r"^([a-z-]+):.*## ", (tiny.ROOT / "Makefile").read_text(), re.MULTILINE))
     for name in ("pipeline", "compare"):

@@ -22,6 +22,11 @@ def commit_of(name: str) -> str:
             f"{name}: expected one experiment of this name. Received: {len(named)}, of other commits: "
             f"{', '.join(baseline[:7] for baseline in named)}. Check out one of these, or give the experiment's hash."
         )
+    if not named and not _git("rev-parse", "--git-dir"):
+        raise InputError(
+            f"{Path.cwd()}: expected a repository that git reads. Received: none, or another user's. `git status` "
+            "says why."
+        )
     if not named:
         raise InputError(
             f"{name}: expected a commit, branch, tag or DVC experiment. Received: none of that name. `dvc exp list "

@@ -87,7 +87,7 @@ def of(params: list[dict[str, Any]], splits: list[str]) -> tuple[Noise | None, s
     """
     if not NOISE.exists():
         return None, f"The seed's noise is not known: `make noise` measures it, for {NOISE}."
-    noise = read(NOISE.read_text())
+    noise = read(NOISE.read_text(encoding="utf-8", errors="replace"))
     if noise.varied != ("train.seed",):
         return None, f"{NOISE} is of other splits as well: `make noise` measures the noise on these images."
     if not any(noise.is_of(one) for one in params):

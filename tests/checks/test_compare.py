@@ -348,6 +348,13 @@ def test_a_ranking_says_what_the_seeds_noise_hides(repository, say):
     assert f"Nor is one called worse on validation whose accuracy is less than {limit:.4f}, the seed's noise" in output
 
 
+def test_where_git_refuses_no_name_is_blamed(repository, say):
+    (repository / ".git").rename(repository / "elsewhere")
+    code, output, errors = say()
+    assert (code, output, errors.count("\n")) == (2, "", 1)
+    assert "expected a repository that git reads" in errors
+
+
 def test_those_that_cannot_be_ranked_come_last_with_the_reason(repository, say):
     made_up.write(made(20, classes=["x", "y", "z"]), repository)
     commit(repository)
@@ -393,8 +400,9 @@ def test_noise_that_was_measured_for_something_else_does_not_count_and_is_named(
     assert "Verdict on validation: B is better." in say()[1]
 
 
-def test_damaged_noise_is_named_in_one_line(repository, say):
-    (repository / NOISE).write_text("metric,mean\nx,1\n")
+@pytest.mark.parametrize("damaged", [b"metric,mean\nx,1\n", b"\xff\xfe\x00"])
+def test_damaged_noise_is_named_in_one_line(repository, say, damaged):
+    (repository / NOISE).write_bytes(damaged)
     code, output, errors = say()
     assert (code, output, errors.count("\n")) == (2, "", 1)
     assert "metrics/noise.csv: expected the columns" in errors

@@ -145,7 +145,7 @@ def test_an_experiment_whose_name_looks_like_an_option_is_read(repository):
 
 def test_outside_a_repository_no_name_means_anything(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "Received: none of that name" in refusal("HEAD")
+    assert "expected a repository that git reads. Received: none" in refusal("HEAD")
     assert "work tree: expected the file dvc.lock. Received: none." in refusal()
 
 

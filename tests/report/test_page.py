@@ -111,6 +111,12 @@ def test_large_and_colour_images_get_no_panel_and_a_reason(finished, shape, reas
     )
     assert 'id="pad"' not in text
     assert data_of(text)["network"] is None
+    assert "What the layers make of the first validation image" in text, "which evaluate draws"
+
+
+def test_without_validation_the_feature_maps_are_of_a_test_image(finished):
+    finished(shape=(96, 80, 3), validation=0)
+    assert "What the layers make of the first test image" in page.render()
 
 
 def test_a_network_that_does_not_fit_gets_no_panel_and_a_reason(finished):
