@@ -23,12 +23,11 @@ def draw_confusion(matrices: Mapping[str, NDArray[np.int64]], classes: list[str]
     widest = max(map(width_of, names))
     cell = min(CELL, int(PANEL - widest - 60) // len(chosen))
     margin, below = int(widest) + 34, int(widest) + 34 if widest > cell - 4 else 40
-    titles = {split: _title(split, matrix, chosen) for split, matrix in matrices.items()}
+    titles = {split: caption(split, matrix, chosen) for split, matrix in matrices.items()}
     side, top = cell * len(chosen), BORDER + 18 * (1 + ("\n" in next(iter(titles.values())))) + GAP
-    panel = (
-        max(margin + side, *(int(width_of(line)) for title in titles.values() for line in title.split("\n"))) + BORDER
-    )
-    sheet = Sheet(BORDER + panel * len(matrices), top + side + below + BORDER)
+    lines = [line for title in titles.values() for line in title.split("\n")]
+    panel = max(margin + side, *(int(width_of(line)) for line in lines)) + 2 * BORDER
+    sheet = Sheet(panel * len(matrices), top + side + below + BORDER)
     for place, (split, matrix) in enumerate(matrices.items()):
         left = BORDER + place * panel
         sheet.write(titles[split], left, top - GAP, va="bottom", linespacing=1.3)
@@ -59,7 +58,8 @@ def most_confused(matrix: NDArray[np.int64]) -> list[int]:
     return chosen
 
 
-def _title(split: str, matrix: NDArray[np.int64], chosen: list[int]) -> str:
+def caption(split: str, matrix: NDArray[np.int64], chosen: list[int]) -> str:
+    """How many mistakes there are; and where not all classes are drawn, how many of the mistakes those hold."""
     total, wrong = int(matrix.sum()), int(matrix.sum() - np.trace(matrix))
     title = f"{split}: {wrong:,} of {total:,} wrong ({wrong / total:.2%})"
     if len(chosen) == len(matrix):

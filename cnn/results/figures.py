@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cnn.results.sheet import BLUE, BORDER, GAP, ORANGE, Sheet, drawable, figure_of, resized, tile_size, width_of
@@ -21,15 +22,15 @@ TITLE, SMALL = 10.5, 8  # points
 
 def draw_history(history: pd.DataFrame, path: Path) -> None:
     """Draw loss and accuracy over the epochs, of training and validation."""
-    with figure_of(path, 770, 310) as figure:
-        for left, name in ((0.075, "loss"), (0.575, "accuracy")):
-            axes = figure.add_axes((left, 0.15, 0.41, 0.745))
+    with figure_of(path, 770, 330) as figure:
+        for left, name in ((0.08, "loss"), (0.575, "accuracy")):
+            axes = figure.add_axes((left, 0.175, 0.41, 0.72))
             for column, colour, label in ((name, BLUE, "training"), (f"val_{name}", ORANGE, "validation")):
                 if history[column].notna().any():
                     axes.plot(history["epoch"], history[column], "o-", color=colour, label=label, markersize=4)
             axes.set(xlabel="epoch", title=name)
             axes.spines[["top", "right"]].set_visible(False)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
             axes.legend(frameon=False)
 

@@ -41,7 +41,7 @@ class _Pixels(Artist):
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         super().__init__()
-        self._pixels = np.dstack([pixels, np.full_like(pixels[:, :, :1], 255)])
+        self._pixels = np.dstack([pixels, np.full_like(pixels[:, :, :1], 255)])[::-1]  # a renderer counts from below
 
     def draw(self, renderer: Any) -> None:
         renderer.draw_image(renderer.new_gc(), 0, 0, self._pixels)
@@ -93,10 +93,12 @@ def drawable(classes: Sequence[str], numbers: Iterable[int], width: float, size:
     drawn, numbered = {}, {}
     for number in numbers:
         known = "".join(character if _has(font, character) else " " for character in classes[number])
-        numbered[number] = _fitted(" ".join([f"#{number}", *known.split()]), width, size)
-        drawn[number] = _fitted(known, width, size) if known == classes[number] else numbered[number]
+        numbered[number] = " ".join([f"#{number}", *known.split()])
+        drawn[number] = _fitted(known if known == classes[number] else numbered[number], width, size)
     times = Counter(drawn.values())
-    return {number: name if times[name] == 1 else numbered[number] for number, name in drawn.items()}
+    return {
+        number: name if times[name] == 1 else _fitted(numbered[number], width, size) for number, name in drawn.items()
+    }
 
 
 def width_of(text: str, size: float = TEXT) -> float:
@@ -108,12 +110,9 @@ def width_of(text: str, size: float = TEXT) -> float:
 
 def _fitted(text: str, width: float, size: float) -> str:
     """A text with as much of its middle left out as is too much: both ends tell similar names apart."""
-    whole = width_of(text, size)
-    if whole <= width:
-        return text
-    kept, short = int(len(text) * width / whole) + 3, ""
-    while not short or (kept > 2 and width_of(short, size) > width):
-        kept -= 1
+    kept, short = len(text), text
+    while kept > 2 and (wide := width_of(short, size)) > width:
+        kept = min(kept - 1, int(kept * width / wide))
         short = f"{text[: kept - kept // 2].rstrip()}…{text[len(text) - kept // 2 :].lstrip()}"
     return short
 
