@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from dvc.config import Config, ConfigError
 
+from checks import pins
 from checks.clone import CannotRunError, git
 from cnn.comparison.noise import NOISE
 from cnn.storage.paths import METRICS
@@ -30,7 +31,7 @@ def faults(root: Path) -> list[str]:
         lines += [f"{name}: the output {path} lies outside the project." for path in outside]
     made = {path for stage in pipeline.values() for path in outputs(stage)}
     lines += [f"dvc.yaml shows {path}, which no stage makes." for path in sorted(_shown(document) - made)]
-    return [*lines, *_file_faults(root, made), *_settings_faults(root / ".dvc/config")]
+    return [*lines, *_file_faults(root, made), *_settings_faults(root / ".dvc/config"), *pins.missing(root)]
 
 
 def _stage_faults(name: str, stage: dict[str, Any]) -> list[str]:

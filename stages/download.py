@@ -1,8 +1,8 @@
 """Fetch a data set and verify it.
 
-in:  data/sources.yaml, params.yaml: download
+in:  data/sources.yaml, data/pins.yaml, params.yaml: download
 out: data/raw: the data set's IDX files, decompressed (none of a data set of one's own, which lies in data/local), and
-     dataset.json, what the catalogue says of it
+     dataset.json, what the catalogue says of it; data/pins.yaml gets the hashes that nobody knew before
 """
 
 from cnn.process import stage

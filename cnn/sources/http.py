@@ -11,7 +11,7 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.util import Retry
 
-from cnn.settings.catalogue import check_mirror, is_local
+from cnn.settings.mirror import check_mirror, is_local
 
 PIECE = 1 << 16  # bytes read at a time
 PATIENCE = 30  # seconds for an answer, all redirects and retries included; then for each LEAST bytes

@@ -11,43 +11,74 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from cnn.process.errors import InputError
-from cnn.settings.catalogue import File, Source
+from cnn.settings.published import Archive, File, Source
 from cnn.sources import http
 from cnn.sources.http import MirrorError
 from cnn.storage import files
 
 
-def fetch(file: File, urls: list[str], directory: Path) -> None:
-    """Write `file` from the first URL that has it, gzipped (URL.gz) or plain.
+def fetch(file: File | Archive, urls: list[str], directory: Path, remedy: str = "") -> str:
+    """Write `file` from the first URL that has it: gzipped (URL.gz) or plain; an archive as it is.
 
-    Raises InputError that names every place tried where none has it.
+    Returns that URL, without a password. Raises InputError that names every place tried where none has it.
+    remedy: what else to do then.
     """
     tried = []
-    for url in [candidate for base in urls for candidate in (f"{base}.gz", base)]:
+    for url in [candidate for base in urls for candidate in _candidates(file, base)]:
         try:
-            with files.whole(directory / file.name) as out, closing(_pieces(url)) as stream:
-                digest = hashlib.sha256()
-                for piece in decompressed(stream, file.bytes):
-                    digest.update(piece)
-                    out.write(piece)
-                if out.tell() != file.bytes or digest.hexdigest() != file.sha256:
-                    raise MirrorError(
-                        f"expected sha256 {file.sha256[:12]}… of {file.bytes:,} bytes. Received: "
-                        f"{digest.hexdigest()[:12]}… of {out.tell():,} bytes"
-                    )
-            return
+            _write(file, url, directory)
         except MirrorError as error:
             tried.append(f"  {_without_password(url)}: {error}")
+        else:
+            return _without_password(url)
+    gzipped = ", gzipped or not," if isinstance(file, File) else ""
     raise InputError(
         "\n".join(
             [
                 f"could not get {file.name}. Tried:",
                 *(tried or ["  nothing: the catalogue names no mirror"]),
-                "To go on offline: put the file, gzipped or not, into a folder <mirror>/<data set>/ and run again with",
+                *filter(None, [remedy]),
+                f"To go on offline: put the file{gzipped} into a folder <mirror>/<data set>/ and run again with",
                 "DATA_MIRROR=<mirror>, or set download.dataset to mnist-5k, which needs no network.",
             ]
         )
     )
+
+
+def _candidates(file: File | Archive, base: str) -> list[str]:
+    """Where a mirror may have a file. Where only the hash of the gzipped one is known, no other is taken."""
+    if isinstance(file, Archive):
+        return [base]
+    return [f"{base}.gz"] if file.unpinned and file.gz_sha256 else [f"{base}.gz", base]
+
+
+def _write(file: File | Archive, url: str, directory: Path) -> None:
+    """Write `file` from a URL. Raises MirrorError where it is not the one that the catalogue promises."""
+    packed, digest = hashlib.sha256(), hashlib.sha256()
+    with files.whole(directory / file.name) as out, closing(_pieces(url)) as stream:
+        for piece in decompressed(_counted(stream, packed), file.bytes, gzipped=isinstance(file, File)):
+            digest.update(piece)
+            out.write(piece)
+        received, size = digest.hexdigest(), out.tell()
+        if isinstance(file, File) and file.unpinned:
+            if size != file.bytes:
+                raise MirrorError(f"expected {file.bytes:,} bytes. Received: {size:,} bytes")
+            if file.gz_sha256 not in (None, packed.hexdigest()):
+                raise MirrorError(
+                    f"expected sha256 {file.gz_sha256[:12]}… of the gzipped file. Received: {packed.hexdigest()[:12]}…"
+                )
+        elif size != file.bytes or received != file.sha256:
+            raise MirrorError(
+                f"expected sha256 {file.sha256[:12]}… of {file.bytes:,} bytes. Received: "
+                f"{received[:12]}… of {size:,} bytes"
+            )
+
+
+def _counted(stream: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+    """Pass a stream on, and its bytes to a hash as well."""
+    for piece in stream:
+        digest.update(piece)
+        yield piece
 
 
 def mirrors(name: str, source: Source) -> list[str]:
@@ -80,12 +111,12 @@ def _pieces(url: str) -> Generator[bytes]:
         raise MirrorError("no valid URL") from None
 
 
-def decompressed(stream: Iterator[bytes], limit: int) -> Iterator[bytes]:
-    """Unpack a stream where it is gzip, and pass it on where it is not. Raises MirrorError past `limit` bytes."""
+def decompressed(stream: Iterator[bytes], limit: int, gzipped: bool = True) -> Iterator[bytes]:
+    """Unpack a stream where it is gzip and may be, and pass on any other. Raises MirrorError past `limit` bytes."""
     start = b""
     while len(start) < 2 and (piece := next(stream, b"")):
         start += piece
-    unpacker = zlib.decompressobj(wbits=31) if start[:2] == b"\x1f\x8b" else None
+    unpacker = zlib.decompressobj(wbits=31) if gzipped and start[:2] == b"\x1f\x8b" else None
     total = 0
     for piece in itertools.chain([start], stream):
         if unpacker:

@@ -14,7 +14,7 @@ from cnn.storage import pieces
 
 
 def idx_shape(path: Path) -> tuple[int, ...]:
-    """Read the shape of an IDX file of unsigned bytes: (n,) for labels, (n, height, width) for images.
+    """Read the shape of an IDX file of unsigned bytes: (n,) for labels, (n, height, width[, 3]) for images.
 
     The format: two zero bytes, the type (8: uint8), the number of dimensions, then each dimension as a
     big-endian 32-bit integer (http://yann.lecun.com/exdb/mnist/). Raises InputError where the file is
@@ -22,9 +22,9 @@ def idx_shape(path: Path) -> tuple[int, ...]:
     """
     with open(path, "rb") as file:
         magic = file.read(4)
-        if len(magic) < 4 or magic[:3] != b"\0\0\x08" or magic[3] not in (1, 3):
+        if len(magic) < 4 or magic[:3] != b"\0\0\x08" or magic[3] not in (1, 3, 4):
             raise InputError(
-                f"{path}: expected an IDX file of uint8 (0x00000801 or 0x00000803). Received: 0x{magic.hex()}."
+                f"{path}: expected an IDX file of uint8 (0x00000801, 803 or 804). Received: 0x{magic.hex()}."
             )
         header = file.read(4 * magic[3])
     if len(header) < 4 * magic[3]:
@@ -46,7 +46,12 @@ def idx_rows(path: Path) -> Iterator[NDArray[np.uint8]]:
         yield from pieces.read(file, shape)
 
 
+def idx_header(shape: tuple[int, ...]) -> bytes:
+    """The first bytes of an IDX file of unsigned bytes; its rows follow."""
+    return struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
+
+
 def write_idx(file: IO[bytes], array: NDArray[np.uint8]) -> None:
     """Write an array of uint8 in IDX format."""
-    file.write(struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape))
+    file.write(idx_header(array.shape))
     file.write(np.ascontiguousarray(array, np.uint8).tobytes())

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cnn.process.errors import InputError
+from cnn.storage.arrays import SPLITS, open_split
 from tests.datasets.conftest import LABELS
 from tests.tiny import ROOT, fresh_python
 
@@ -42,12 +43,12 @@ RAW_FAULTS = {
     "images for labels": (
         "train-labels",
         IMAGES,
-        "{path}: expected labels in one dimension, images in three. Received: (80, 5, 4) and (80, 5, 4).",
+        "{path}: expected labels in one dimension, images in three or four. Received: (80, 5, 4) and (80, 5, 4).",
     ),
     "labels for images": (
         "train-images",
         LABELS,
-        "{labels}: expected labels in one dimension, images in three. Received: (80,) and (80,).",
+        "{labels}: expected labels in one dimension, images in three or four. Received: (80,) and (80,).",
     ),
     "turned images": (
         "train-images",
@@ -170,8 +171,20 @@ def test_colour_images_are_not_taken_from_grey_files(tmp_path, run, state, befor
     about.write_text(about.read_text().replace("[5, 4, 1]", "[5, 4, 3]"))
     with pytest.raises(InputError) as caught:
         run()
-    assert str(caught.value) == f"{about}: expected 1 channel: IDX images are grey. Received: 3."
+    labels = tmp_path / "raw/train-labels"
+    assert str(caught.value) == f"{labels}: expected images of [5, 4, 3] pixels. Received: [5, 4]."
     assert state(tmp_path / "processed") == before
+
+
+def test_colour_images_arrive_as_they_are(tmp_path, write_idx, run):
+    images = np.random.default_rng(4).integers(0, 256, (80, 5, 4, 3), np.uint8)
+    write_idx(tmp_path / "raw/train-images", images)
+    write_idx(tmp_path / "raw/train-labels", LABELS)
+    names = {f"train_{kind}": f"train-{kind}" for kind in ("images", "labels")}
+    (tmp_path / "raw/dataset.json").write_text(json.dumps(ABOUT | {"shape": [5, 4, 3], "files": names}))
+    assert run(image={"height": 5, "width": 4, "channels": 3})["shape"] == [5, 4, 3]
+    found = {image.tobytes() for split in SPLITS for image in open_split(split, tmp_path / "processed")[0]}
+    assert found == {image.tobytes() for image in images}
 
 
 @pytest.mark.parametrize("missing", ["dataset.json", "train-labels", "train-images"])

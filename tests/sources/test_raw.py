@@ -8,7 +8,8 @@ import pytest
 
 from cnn.datasets import splits
 from cnn.process.errors import InputError
-from cnn.settings.catalogue import About, load_catalogue
+from cnn.settings.catalogue import load_catalogue
+from cnn.settings.published import About
 from cnn.sources.raw import fill, is_right
 from cnn.storage.arrays import SPLITS, open_split
 from tests.sources.toy import FILE, IMAGES, NAMES, complete, entry, respond, source

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from cnn.settings.catalogue import Source
+from cnn.settings.published import Source
 
 # Any bytes will do: only sizes and hashes are looked at.
 IMAGES, LABELS = bytes(range(256)) * 300, b"some labels"

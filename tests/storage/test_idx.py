@@ -31,7 +31,7 @@ def test_rows_of_a_transposed_array_keep_their_order(tmp_path, write_idx):
     np.testing.assert_array_equal(next(idx_rows(tmp_path / "images")), images)
 
 
-MAGIC = "expected an IDX file of uint8 (0x00000801 or 0x00000803). Received: 0x"
+MAGIC = "expected an IDX file of uint8 (0x00000801, 803 or 804). Received: 0x"
 IDX_FAULTS = {
     "empty": (b"", MAGIC + "."),
     "magic cut": (b"\0\0\x08", MAGIC + "000008."),
