@@ -35,8 +35,9 @@ dataset: setup ## look at the pictures in data/local/NAME, and enter them in the
 test: setup ## run the tests, less the slow ones
 	@python -m pytest -m "not slow"
 
+# A file of tests stays with one process: what it has set up serves them all.
 test-all: setup ## run all tests; those on emulated CPUs need qemu-user
-	@python -m pytest
+	@python -m pytest --numprocesses auto --dist loadfile
 
 check: setup ## format, lint, types, workflows, and whether what is committed is true; BASE=main: no worse than main
 	@set -x
