@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from checks.words import class_name, columns
 from cnn.comparison import ranking, verdict
 
 SHOWN = 20  # images that changed sides, each way; --json has all
@@ -71,7 +72,10 @@ def _split(one: dict[str, Any]) -> Iterator[Block]:
         yield Table(title, ["", "A", "B", "B - A, paired"], rows)
     for gained, name in ((False, "lost: only A is right"), (True, "gained: only B is right")):
         images = [row for row in one["changed"] if row["gained"] == gained]
-        rows = [[str(row["index"]), row["image"], row["actual"], row["a"], row["b"]] for row in images[:SHOWN]]
+        rows = [
+            [str(row["index"]), row["image"], *(class_name(row[name]) for name in ("actual", "a", "b"))]
+            for row in images[:SHOWN]
+        ]
         title = f"{one['split']}, {name}" + (f" ({SHOWN} of {len(images):,})" if len(images) > SHOWN else "")
         if rows:
             yield Table(title, ["index", "image", "is", "A says", "B says"], rows, frozenset({2, 3, 4}))
@@ -108,8 +112,11 @@ def _plain(block: Block) -> str:
     if isinstance(block, str):
         return block
     rows = [block.header, *block.rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(block.header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    widths = [max(columns(row[column]) for row in rows) for column in range(len(block.header))]
+    lines = [
+        "  ".join(cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
     return "\n".join([block.title, *(f"  {line}" for line in lines)])
 
 

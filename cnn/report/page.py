@@ -104,7 +104,9 @@ def _bytes(count: int) -> str:
 
 
 def _shortened(name: str, most: int = 12) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
+    """A name with its middle left out where it is longer: both ends tell similar names apart."""
+    end = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - end]}…{name[-end:]}"
 
 
 def _hash(text: str) -> str:
