@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cnn.datasets import dataset
 from cnn.datasets.dataset import DataSet, Part
+from cnn.datasets.folders import MOST_CLASSES
 from cnn.process.errors import InputError
 from cnn.settings.local import AboutLocal
 from cnn.settings.schema import Preprocess
@@ -75,6 +76,10 @@ def _labels(path: Path, part: str) -> NDArray:
             f"{path}: expected y_{part} (n,), whole numbers or text. Received: {values.dtype} {values.shape}. "
             "Of one-hot labels, take y.argmax(1)."
         )
+    if values.dtype.kind != "U" and not 0 <= values.min() <= values.max() < MOST_CLASSES:
+        raise InputError(
+            f"{path}: expected y_{part} from 0 to {MOST_CLASSES - 1}. Received: {values.min()} to {values.max()}."
+        )
     return values
 
 
@@ -87,15 +92,16 @@ def _classes(labels: NDArray) -> list[str]:
 
 def _numbers(path: Path, part: str, labels: NDArray, classes: list[str]) -> NDArray[np.uint8]:
     """The labels as numbers of the classes: (n,) uint8. Raises InputError."""
-    if not 2 <= len(classes) <= 256:
-        raise InputError(f"{path}: expected 2 to 256 classes. Received: {len(classes)}.")
+    if not 2 <= len(set(classes)) == len(classes) <= MOST_CLASSES:
+        raise InputError(
+            f"{path}: expected 2 to {MOST_CLASSES} different classes. Received: {len(classes)}, {len(set(classes))} of "
+            "them different."
+        )
     if labels.dtype.kind == "U":
         if unknown := sorted(set(np.unique(labels).tolist()) - set(classes)):
             raise InputError(f"{path}: expected in y_{part} the classes {classes}. Received: {unknown} as well.")
         order = np.argsort(classes)
         labels = order[np.searchsorted(np.array(classes)[order], labels)]
-    if labels.min() < 0:
-        raise InputError(f"{path}: expected y_{part} from 0 on. Received: {labels.min()}.")
     dataset.require_classes(f"{path}: y_{part}", labels.astype(np.int64), classes)
     return labels.astype(np.uint8)
 

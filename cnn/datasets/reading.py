@@ -76,7 +76,7 @@ def _read_all(listing: Listing, paths: list[str], options: Preprocess, out: IO[b
     if reasons:
         names = folders.shown([f"{paths[number]!r}: {reason}" for number, reason in reasons.items()])
         count = f"{len(reasons):,} of {len(paths):,}"
-        if len(reasons) > options.unreadable_share * len(paths):
+        if len(reasons) / len(paths) > options.unreadable_share:
             raise InputError(
                 f"{listing.root}: expected pictures that can be read, but for a share of {options.unreadable_share} "
                 f"(preprocess.unreadable_share). Received: {count} that cannot:\n{names}\n"

@@ -1,6 +1,7 @@
 """Find pictures, and read them as for training. Free of TensorFlow: other processes do the reading."""
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,21 +61,27 @@ def find(names: list[str]) -> list[str]:
     """The pictures named, and all in folders named, in the order of their paths. Raises InputError without any."""
     found: list[str] = []
     for name in names:
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(str(one) for one in path.rglob("*") if one.suffix.lower() in folders.ENDINGS)
+        if os.path.isdir(name):
+            inside = sorted(str(one) for one in Path(name).rglob("*") if _is_picture(one))
             if not inside:
                 raise InputError(
                     f"{name}: expected pictures ({', '.join(folders.ENDINGS)}). Received: a folder of none."
                 )
             found += inside
-        elif name != STDIN and not path.exists():
+        elif name != STDIN and not os.path.isfile(name):
             raise InputError(
-                f"{name}: expected a picture, a folder of them, or - for standard input. Received: nothing."
+                f"{name}: expected a picture, a folder of them, or - for standard input. Received: no file."
             )
         else:
             found.append(name)
     return found
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether it is to be read, as in a data set: nothing hidden, no pipe. A link to nothing is one that is missing."""
+    if path.name.startswith(".") or path.suffix.lower() not in folders.ENDINGS:
+        return False
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def items(names: Sequence[str]) -> list[Item]:

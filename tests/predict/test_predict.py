@@ -86,7 +86,9 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_answered(place):
     whole = (place / "pictures/00.png").read_bytes()
     for name, content in zip(names, [b"", b"hello", whole[:60], whole, whole, whole], strict=True):
         (folder / name).write_bytes(content)
-    (folder / "noise.png").write_bytes(b"")
+    (folder / "folder.png").mkdir()
+    (folder / "._00.png").write_bytes(b"what macOS leaves")
+    os.mkfifo(folder / "pipe.png")  # nobody writes into it: whoever reads it waits for ever
     Image.fromarray(networks.noise(1, (12, 12))[0]).save(folder / "noise.png")
     for form in ((), ("--json",), ("--csv",)):
         out, err = predict(place, "odd", *form, status=1)
@@ -103,8 +105,11 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_answered(place):
 
 def test_nothing_there_is_one_clear_line(place, tmp_path):
     (place / "void").mkdir()
+    os.mkfifo(place / "pipe.png")
     for arguments, said in (
         (["nono.png"], "nono.png: expected a picture"),
+        (["a" * 300], "aaa: expected a picture"),
+        (["pipe.png"], "pipe.png: expected a picture"),
         (["void"], "void: expected pictures"),
         (["pictures", "--model", "none.keras"], "none.keras"),
         (["pictures", "--model", "pictures/00.png"], "expected a model with its card"),
