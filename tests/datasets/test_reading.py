@@ -165,6 +165,18 @@ def test_a_class_of_too_few_different_pictures_is_named(tmp_path, write):
     )
 
 
+def test_a_class_of_which_none_would_be_tested_is_named(tmp_path, write, state):
+    fill(tmp_path / "pets", 60, classes=("bee", "cat"))
+    fill(tmp_path / "pets", 3, classes=("ant",))
+    with pytest.raises(InputError) as error:
+        write(test_fraction=0.1)
+    assert str(error.value) == (
+        "preprocess.test_fraction: expected enough images of each class for a share of 0.1 and for the rest. "
+        "Received: 3 different ones of 'ant', so none for this share."
+    )
+    assert state(tmp_path / "processed") == {}
+
+
 def test_training_pictures_that_are_test_pictures_are_refused_or_dropped(tmp_path, write, state):
     fill(tmp_path / "pets/train", 20)
     fill(tmp_path / "pets/test", 5, seed=1)
