@@ -3,7 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check compare verify faults dataset bench bench-scale lock clean setup
+.PHONY: help run test test-all check compare report dataset verify noise faults power screenshot bench bench-scale
+.PHONY: predict lock clean setup
 
 # The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
 PYTHONS := python3.13 python3.12 python3.11 python3
@@ -37,15 +38,14 @@ test: setup ## run the tests, less the slow ones
 test-all: setup ## run all tests; those on emulated CPUs need qemu-user
 	@python -m pytest
 
-check: setup ## format, lint, types, workflows, params.yaml, dvc.yaml
+check: setup ## format, lint, types, workflows, and whether what is committed is true; BASE=main: no worse than main
 	@set -x
 	ruff format --check .
 	ruff check .
 	mypy
 	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	zizmor --quiet --offline .github
-	python -m cnn.settings.params
-	python -m checks.status
+	python -m checks.status $(if $(BASE),--base "$(BASE)")
 
 compare: setup ## is the work tree (or REV=…) better than HEAD (or BASE=…)? OPTIONS: `python -m checks.compare --help`
 	@python -m checks.compare $(or $(BASE),HEAD) $(REV) $(OPTIONS)
@@ -53,14 +53,29 @@ compare: setup ## is the work tree (or REV=…) better than HEAD (or BASE=…)? 
 verify: setup ## derive the committed result again, and compare every bit
 	@python -m checks.verify
 
+noise: setup ## measure how much of a result is luck: SEEDS=5 values of train.seed; SPLITS=1: of preprocess.seed too
+	@python -m checks.noise --seeds "$(or $(SEEDS),5)" $(if $(filter-out 0,$(SPLITS)),--splits)
+
 faults: setup ## kill the running pipeline N times (default 20), and compare every bit at the end
 	@python -m checks.faults --kills $(or $(N),20)
+
+predict: setup ## say what is on pictures: PICTURES="seven.png folder/"; more: `python -m cnn.predict --help`
+	@python -m cnn.predict $(PICTURES)
+
+report: setup ## write report.html, a page about the last run; BASE=… names a revision to compare with
+	@python -m cnn.report $(if $(BASE),--base '$(BASE)')
+
+screenshot: report ## take docs/report.png of it again (needs Chromium)
+	@python -m checks.screenshot
 
 bench: setup ## measure the recipes side by side with plain Keras (an hour)
 	@python -m benchmarks.speed
 
 bench-scale: setup ## measure each stage on 1, 2, 4 and 8 times MNIST (six minutes)
 	@python -m benchmarks.scale
+
+power: setup ## simulate what difference a test set can show (two minutes)
+	@python -m benchmarks.power
 
 # One version of each package for all three Pythons: `fewest`. No address of a registry goes into a lock.
 lock: setup ## renew requirements.txt and requirements-dev.txt from their .in files
@@ -72,7 +87,7 @@ lock: setup ## renew requirements.txt and requirements-dev.txt from their .in fi
 	compile --constraints requirements.txt --output-file requirements-dev.txt requirements-dev.in
 
 clean: ## remove the environment and all that the pipeline can make again
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dvc_plots data/raw data/processed data/model data/checkpoint
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dvc_plots report.html tests/report/node_modules data/raw data/processed data/model data/checkpoint
 
 setup: ## set up .venv; PYTHON=… names the Python, else the newest of 3.11 to 3.13 is taken
 	@made_from() { cat $(LOCKS); echo "$(CURDIR)"; }  # the scripts in .venv hold its path

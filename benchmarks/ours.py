@@ -34,7 +34,7 @@ def main(folder: Path, seed: int, options: schema.Params) -> None:
         saved.save_model(model, Path(place, "model.keras"))
         network = saved.load_model(Path(place, "model.keras"))
     test_images, test_labels = arrays.open_split("test", folder)
-    predict = inference.predictor(network, options.evaluate.shift)
+    predict = inference.predictor(network, options.evaluate.shift, options.evaluate.flip)
     measured = loss_and_accuracy(predict(test_images, options.evaluate.batch_size), test_labels)
     result = {
         "work_s": time.perf_counter() - started,

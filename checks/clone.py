@@ -1,7 +1,8 @@
-"""A fresh clone of a commit, in which DVC runs undisturbed by the caller's git, DVC and Python settings."""
+"""A clone of a commit, or of the work tree, in which DVC runs undisturbed by the caller's settings of git and DVC."""
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,20 @@ def clone_of(commit: str, folder: Path) -> Path:
     git("clone", "--quiet", "--no-checkout", ".", str(folder))
     git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
     dvc(folder, "config", "--local", "cache.dir", str(folder / ".dvc/cache"))
+    return folder
+
+
+def clone_of_work_tree(folder: Path) -> Path:
+    """Copy the work tree, less what git ignores, into a git repository in a folder, with this project's DVC cache."""
+    git("init", "--quiet", str(folder))
+    for name in filter(None, git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")):
+        if os.path.isfile(name):  # not one that is deleted and still in git
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(name, folder / name)
+    asked = subprocess.run(["dvc", "cache", "dir"], env=environment(), capture_output=True, text=True, check=False)
+    if asked.returncode:
+        raise CannotRunError(f"`dvc cache dir`: {asked.stderr.strip()}")
+    dvc(folder, "config", "--local", "cache.dir", asked.stdout.strip())
     return folder
 
 

@@ -9,42 +9,29 @@ Exit code 0; 1: evidence that B is worse, with --fail-on worse; 2: could not com
 
 import argparse
 import json
+import signal
 import sys
+from pathlib import PurePath
 from typing import Any
 
 from checks import compare_text
-from cnn.comparison import git, ranking, revisions, verdict
-from cnn.comparison.noise import NOISE, Noise
-from cnn.comparison.noise import read as read_noise
+from cnn.comparison import git, noise, ranking, revisions, verdict
+from cnn.comparison.flat import differences
 from cnn.comparison.revisions import Result
 from cnn.comparison.verdict import Comparison
 from cnn.process.errors import InputError
 
-
-def differences(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
-    """The names whose values differ, with both; None where one lacks it."""
-    names = [name for name in a | b if a.get(name) != b.get(name)]
-    return [{"name": name, "a": a.get(name), "b": b.get(name)} for name in names]
-
-
-def seed_noise(results: list[Result]) -> tuple[Noise | None, str]:
-    """The noise of train.seed, where it was measured for one of the results; else a note why there is none."""
-    if not NOISE.exists():
-        return None, f"The seed's noise is not known: `make noise` measures it, for {NOISE}."
-    noise = read_noise(NOISE.read_text())
-    if noise.varied != ("train.seed",):
-        return None, f"{NOISE} is of other splits as well: `make noise` measures the noise on these images."
-    if not any(noise.is_of(result.params) for result in results):
-        return None, f"{NOISE} is of other parameters than these: `make noise` measures it anew."
-    return noise, ""
+OF_TEST = {"confusion.png"}  # the pictures that show test images as well
 
 
 def pair(a: Result, b: Result, splits: list[str]) -> dict[str, Any]:
     """All that is said of two results, as JSON has it."""
-    noise, lack = seed_noise([a, b])
+    known, lack = noise.of([a.params, b.params], splits)
     notes = [f"{result.name}: {note}" for result in (a, b) for note in result.notes]
     pictures = [path for path in b.outputs if path.endswith(".png") and b.outputs[path] != a.outputs.get(path)]
-    compared = [split_of(a, b, verdict.compare(a, b, split, noise)) for split in splits]
+    if "test" not in splits:
+        pictures = [path for path in pictures if PurePath(path).name not in OF_TEST]
+    compared = [split_of(a, b, verdict.compare(a, b, split, known)) for split in splits]
     return {
         "a": a.name,
         "b": b.name,
@@ -78,11 +65,11 @@ def split_of(a: Result, b: Result, comparison: Comparison) -> dict[str, Any]:
 
 def several(results: list[Result], splits: list[str]) -> dict[str, Any]:
     """The rankings of several results, as JSON has them."""
-    noise, lack = seed_noise(results)
+    known, lack = noise.of([result.params for result in results], splits)
     tables = []
     for split in splits:
         rows = []
-        for ranked in ranking.rank(results, split, noise):
+        for ranked in ranking.rank(results, split, known):
             keys = ("value", "low", "high")
             accuracy = {key: ranked.result.details.get((split, "accuracy"), {}).get(key) for key in keys}
             changes = {row["name"]: row["b"] for row in differences(results[0].params, ranked.result.params)}
@@ -90,7 +77,14 @@ def several(results: list[Result], splits: list[str]) -> dict[str, Any]:
             rows.append({"name": ranked.result.name, "accuracy": accuracy, **place})
         tables.append({"split": split, "rows": rows})
     notes = [f"{result.name}: {note}" for result in results for note in result.notes]
-    return {"notes": notes + [lack] * bool(lack), "rankings": tables}
+    notes += [_beyond(known, split) for split in splits] if known else [lack]
+    return {"notes": notes, "rankings": tables}
+
+
+def _beyond(known: noise.Noise, split: str) -> str:
+    """What the seed's noise does to a ranking."""
+    limit = known.limit(f"{split}.accuracy")
+    return f"Nor is one called worse on {split} whose accuracy is less than {limit:.4f}, the seed's noise, behind."
 
 
 def options_of(words: list[str] | None) -> argparse.Namespace:
@@ -113,21 +107,30 @@ def main(words: list[str] | None = None) -> int:
     names: list[str | None] = [*options.revisions]
     splits = ["validation", "test"] if options.test else ["validation"]
     try:
+        begun: dict[str | None, str] = {}  # experiments, which may be called like a branch: so found by their commits
         if options.experiments:
             head = git.commit_of("HEAD")
-            names = ["HEAD", *names, *sorted(name for baseline, name in git.experiments() if baseline == head)]
+            begun = {name: commit for (baseline, name), commit in sorted(git.experiments().items()) if baseline == head}
+            names = list(dict.fromkeys(["HEAD", *names, *begun]))
         elif len(names) < 2:
             names = [*(names or ["HEAD"]), None]
-        results = [revisions.read(name) for name in names]
+        if options.fail_on and len(names) > 2:
+            raise InputError(
+                f"--fail-on: expected two results. Received: {len(names)}. Name the two: A B --fail-on worse."
+            )
+        results = [revisions.read(name, begun.get(name)) for name in names]
         report = pair(results[0], results[1], splits) if len(results) == 2 else several(results, splits)
     except InputError as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
     print(
-        json.dumps(report, indent=2) if options.json else compare_text.text(report, options.markdown, options.pictures)
+        json.dumps(report, indent=2, allow_nan=False)
+        if options.json
+        else compare_text.text(report, options.markdown, options.pictures)
     )
     return int(options.fail_on is not None and report.get("verdict") == verdict.WORSE)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # where the reader has gone (compare | head), end quietly
     sys.exit(main())

@@ -1,9 +1,11 @@
 """What compare says: for a terminal, and as Markdown."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from cnn.comparison import ranking, verdict
 
@@ -35,7 +37,7 @@ def text(report: dict[str, Any], markdown: bool, pictures: str | None = None) ->
         return "\n\n".join(_plain(block) for block in blocks)
     blocks += list(_pictures(report, pictures)) if pictures else []
     title = f"### {_verdict(report['splits'][0])}\n\n" if "splits" in report else ""
-    return title + "\n\n".join(block if isinstance(block, str) else _markdown(block) for block in blocks) + "\n"
+    return title + "\n\n".join(_inert(block) if isinstance(block, str) else _markdown(block) for block in blocks) + "\n"
 
 
 def _pair(report: dict[str, Any]) -> Iterator[Block]:
@@ -118,16 +120,22 @@ def _markdown(block: Table) -> str:
     table = "\n".join(f"| {line} |" for line in lines)
     if len(block.rows) > FOLDED:
         return f"<details><summary>{block.title}</summary>\n\n{table}\n\n</details>"
-    return f"**{block.title}**\n\n{table}"
+    return f"**{_inert(block.title)}**\n\n{table}"
 
 
 def _code(word: str) -> str:
     """A word as code: no markup, link or mention in it counts."""
-    return "`" + word.replace("`", "'").replace("|", "\\|").replace("\n", " ") + "`" if word else ""
+    return "`" + re.sub(r"[\r\n]", " ", word.replace("`", "'").replace("|", "\\|")) + "`" if word else ""
+
+
+def _inert(text: str) -> str:
+    """A sentence that may quote a branch or a file: only backticks count in it. An invisible space ends a mention."""
+    return re.sub(r"([\\<>\[\]!*_~#|&])", r"\\\1", text).replace("@", "@\u200b")
 
 
 def _pictures(report: dict[str, Any], address: str) -> Iterator[Table]:
     """The pictures that differ, side by side."""
-    for path in report["pictures"]:
-        cells = [f"![{side}]({address}/{commit}/{path})" for side, commit in zip("AB", report["commits"], strict=True)]
+    for path in report.get("pictures", []) if all(report.get("commits", [])) else []:
+        addresses = [f"{address}/{commit}/{quote(path)}" for commit in report["commits"]]
+        cells = [f"![{side}]({address})" for side, address in zip("AB", addresses, strict=True)]
         yield Table(PurePath(path).stem.replace("_", " "), ["A", "B"], [cells])

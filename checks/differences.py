@@ -4,29 +4,22 @@ import io
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from checks.clone import md5
+from cnn.comparison.flat import flat
 from cnn.storage.paths import MODEL
 
 
 def metric_difference(committed: str, reproduced: str) -> float:
     """The largest absolute difference between two metrics files; infinite where one is damaged or lacks a metric."""
     try:
-        one, other = (_flat(json.loads(text)) for text in (committed, reproduced))
+        one, other = (flat(json.loads(text)) for text in (committed, reproduced))
         return max((abs(one[key] - other[key]) for key in one | other), default=0.0)
     except (ValueError, KeyError, TypeError):
         return float("inf")
-
-
-def _flat(node: Any, path: str = "") -> dict[str, float]:
-    """Metrics by their dotted names."""
-    if not isinstance(node, dict):
-        return {path: node}
-    return {key: value for name, child in node.items() for key, value in _flat(child, f"{path}.{name}").items()}
 
 
 def weight_difference(committed: str, reproduced: Path) -> float | None:

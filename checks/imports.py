@@ -23,7 +23,7 @@ def imports(path: Path, root: Path = Path()) -> set[Path]:
 def names(path: Path) -> set[str]:
     """The dotted names that a module imports, anywhere in it. `from a import b` gives a and a.b."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -44,5 +44,5 @@ def _modules(name: str, root: Path) -> set[Path]:
 
 
 def _has_code(path: Path) -> bool:
-    body = ast.parse(path.read_text()).body
+    body = ast.parse(path.read_text(encoding="utf-8")).body
     return bool(body) and not (len(body) == 1 and isinstance(body[0], ast.Expr))

@@ -25,7 +25,7 @@ class CannotMendError(Exception):
 
 def mend(root: Path = Path()) -> list[str]:
     """Mend the project at `root`. Returns a line for each thing mended. Raises CannotMendError."""
-    if _note_is_whole(root) and _lock_is_whole(root):
+    if _note_is_whole(root) and lock_is_whole(root):
         return []
     # DVC may be writing just what looks half-written. Look again while it can write nothing.
     with _held(root, "lock"), _held(root, "rwlock.lock"):
@@ -68,7 +68,8 @@ def _mend_note(root: Path) -> Iterator[str]:
         yield ".dvc/tmp/rwlock was half-written: removed"
 
 
-def _lock_is_whole(root: Path) -> bool:
+def lock_is_whole(root: Path) -> bool:
+    """Whether DVC can start on the dvc.lock at `root`, also as there is none, and loses nothing."""
     lock = root / "dvc.lock"
     return not lock.exists() or is_whole(lock.read_bytes(), _git(root, "show", ":./dvc.lock"))
 
@@ -99,7 +100,7 @@ def is_whole(content: bytes, committed: bytes = b"") -> bool:
 
 def _mend_lock(root: Path) -> Iterator[str]:
     """Move a half-written dvc.lock aside, and put the one that git holds in its place."""
-    if _lock_is_whole(root):
+    if lock_is_whole(root):
         return
     lock = root / "dvc.lock"
     marked = strictyaml.merge_conflict_marker.search(lock.read_text(errors="replace"))

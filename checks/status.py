@@ -1,77 +1,116 @@
-"""Check that dvc.yaml tells the truth about the stages' code, parameters and outputs, and metrics/ about the last run.
+"""Say whether what is committed is true, and what is here belongs to it.
 
-Exits 1 with a line for each fault.
+python -m checks.status [--base REVISION] [--json]     exit code 0: it is, 1: a fault, 2: could not judge
 """
 
-import ast
-import re
+import argparse
+import json
+import signal
 import sys
-from pathlib import Path
+from collections.abc import Iterator
 
-from checks import revision
-from checks.clone import CannotRunError, md5
-from checks.imports import imports
+from checks import committed, gates, pipeline, revision, state
+from checks.clone import CannotRunError
+from cnn.comparison import noise
+from cnn.comparison.flat import locked_params
+from cnn.process.errors import InputError
 from cnn.settings import params
 
-SCHEMA = Path("params.schema.json")
+NOTE = "note"  # a finding that is no fault
+Finding = tuple[str, str]  # its kind, and what is to be said of it
 
 
-def faults() -> list[str]:
-    """A line for each fault of the project in the current folder."""
-    pipeline = revision.stages(Path("dvc.yaml"))
-    lines = [line for name, stage in pipeline.items() for line in _stage_faults(name, stage)]
-    lines += [*revision.faults(Path()), *_output_faults(pipeline)]
-    if SCHEMA.read_text() != params.json_schema():
-        lines.append(f"{SCHEMA} is out of date: python -m cnn.settings.params --schema > {SCHEMA}")
-    return lines
+def findings(base: str | None) -> Iterator[Finding]:
+    """All faults and notes. Raises CannotRunError or InputError where something cannot be judged."""
+    yield from (wrong := list(_params_findings()))
+    if lines := committed.lock_faults():
+        yield from _each("dvc.lock edited", lines)
+        yield NOTE, "nothing else was judged: it needs dvc.lock"
+        return
+    yield from _each("dvc.yaml wrong", pipeline.faults())
+    locked = revision.stages(committed.LOCK)
+    yield from _each("dvc.lock edited", committed.contradictions(locked))
+    yield from _each("metrics not those of dvc.lock", committed.other_metrics(locked))
+    yield from _each("output not in git", committed.not_in_git(locked))
+    yield from _gate_findings(base)
+    yield from _noise_findings(locked)
+    if wrong:
+        yield NOTE, f"DVC was not asked what is stale: first mend {params.PARAMS}"
+    else:
+        yield from _state_findings(locked)
 
 
-def _stage_faults(name: str, stage: dict) -> list[str]:
-    """Compare a stage of dvc.yaml with its code."""
-    lines = []
-    script = Path(f"stages/{name}.py")
-    if not script.exists():
-        return [f"{name}: expected the script {script}."]
-    if stage.get("cmd") != f"python -m stages.{name}":
-        lines.append(f"{name}: expected the command `python -m stages.{name}`. Received: `{stage.get('cmd')}`.")
-    if not stage.get("desc"):
-        lines.append(f"{name}: expected a `desc`.")
-    # A stage names its own script, the lock of what it imports, and the rooms that it imports, as folders.
-    needed = {str(script), "requirements.txt", *(str(module.parent) for module in imports(script))}
-    listed = {path for path in stage.get("deps") or [] if path.startswith(("stages/", "cnn", "requirements"))}
-    lines += [f"{name}: {path} is imported, and not among its deps." for path in sorted(needed - listed)]
-    lines += [f"{name}: {path} is among its deps, and not imported." for path in sorted(listed - needed)]
-    # The script's first lines say what it reads.
-    (said,) = re.findall(r"params\.yaml: ([\w., ]+)\n", ast.get_docstring(ast.parse(script.read_text())) or "") or [""]
-    if set(said.split(", ")) != set(stage.get("params") or []):
-        lines.append(f"{name}: expected the params {said}, as {script} says. Received: {stage.get('params')}.")
-    if stage.get("always_changed"):
-        lines.append(f"{name}: `always_changed` runs it where nothing has changed.")
-    return lines
+def _each(kind: str, lines: list[str]) -> Iterator[Finding]:
+    return ((kind, line) for line in lines)
 
 
-def _output_faults(pipeline: revision.Stages) -> list[str]:
-    """Hold the outputs against where they belong (data/: DVC's, metrics/: git's), and the files against dvc.lock."""
-    lines = []
-    for name, stage in pipeline.items():
-        for path, options in revision.output_options(stage).items():
-            if options.get("cache", True) == path.startswith("metrics/"):
-                lines.append(f"{name}: expected {path} with `cache: false` under metrics/, and only there.")
-            if options.get("persist"):
-                lines.append(f"{name}: {path} has `persist: true`: what a run does not write would stay.")
-    for stage in revision.stages(Path("dvc.lock")).values():
-        for out in stage.get("outs") or []:
-            if out["path"].startswith("metrics/") and md5(Path(out["path"])) != out.get("md5"):
-                lines.append(f"{out['path']}: not what dvc.lock says was made: run `dvc repro`.")
-    return lines
-
-
-def main() -> str | None:
+def _params_findings() -> Iterator[Finding]:
     try:
-        return "\n".join(faults()) or print("dvc.yaml: matches the code; metrics/: matches dvc.lock")
-    except (CannotRunError, OSError, SyntaxError) as error:
-        return f"status: {error}"
+        params.load_params()
+    except InputError as error:
+        yield "parameters invalid", str(error)
+
+
+def _gate_findings(base: str | None) -> Iterator[Finding]:
+    try:
+        bounds, details = gates.load_gates(), gates.read_details()
+    except InputError as error:
+        yield "gates invalid", str(error)
+        return
+    yield from _each("gates invalid", unknown := gates.unknown(bounds, details))
+    yield from _each("gate broken", gates.broken(bounds, details))
+    if base and not unknown:
+        broken, unjudged = gates.regressed(bounds, base)
+        yield from [*_each("gate broken", broken), *_each(NOTE, unjudged)]
+    elif bounds.regressions and not base:
+        yield NOTE, "regressions were not judged: `make check BASE=main` judges them against main"
+
+
+def _noise_findings(locked: revision.Stages) -> Iterator[Finding]:
+    if not noise.NOISE.exists():
+        return
+    try:
+        if not noise.read(noise.NOISE.read_text(errors="replace")).is_of(locked_params(locked)):
+            yield NOTE, f"{noise.NOISE} was measured for other parameters than those of dvc.lock: `make noise`"
+    except InputError as error:
+        yield "noise invalid", str(error)
+
+
+def _state_findings(locked: revision.Stages) -> Iterator[Finding]:
+    answer = state.ask()
+    yield from _each("pipeline stale", state.stale(answer, locked))
+    yield from _each("outputs missing", state.missing(answer, locked))
+    yield from _each("dvc.lock edited", state.edited(answer, locked))
+    if not state.any_data(locked):
+        yield NOTE, "nothing has been made here yet: `make run`"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m checks.status", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--base", metavar="REVISION", help="judge regressions too, against this revision's result")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    options = parser.parse_args()
+    found: list[Finding] = []
+    unjudged = ""
+    try:
+        for finding in findings(options.base):
+            found.append(finding)  # what was found before something could not be judged is said all the same
+    except (CannotRunError, InputError, OSError, SyntaxError) as error:
+        unjudged = str(error)
+    faults = [{"kind": kind, "message": message} for kind, message in found if kind != NOTE]
+    notes = [message for kind, message in found if kind == NOTE]
+    if options.json:
+        print(json.dumps({"faults": faults, "notes": notes}, indent=2))
+    else:
+        for kind, message in found:
+            print(f"{kind}: {message}")
+    if unjudged:
+        print(f"status: {unjudged}", file=sys.stderr)
+    elif not faults and not options.json:
+        print("status: parameters, code, dvc.yaml, dvc.lock, outputs, metrics/ and gates agree")
+    return 1 if faults else 2 if unjudged else 0
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # where the reader has gone (status | head), end quietly
     sys.exit(main())

@@ -15,6 +15,7 @@ from typing import Any
 from checks import installed, local_data, revision, verify_report
 from checks.clone import CannotRunError, clone_of, dvc, git, md5
 from checks.differences import metric_difference, weight_difference
+from cnn.comparison.noise import NOISE
 from cnn.storage.paths import LOCAL, METRICS, MODEL
 
 Hashes = dict[tuple[str, str], list[str]]  # (stage, path) to the md5 hashes that must all be made again
@@ -24,6 +25,7 @@ def verify(name: str | None) -> dict[str, Any]:
     """Run the pipeline of a revision (default: HEAD) in a fresh clone; compare what it makes with what is committed.
 
     All outputs, metrics/ and dvc.lock are taken out of the clone first: what is there at the end was made by this run.
+    Only noise.csv stays, which no stage makes: it is named, and has no part in the verdict.
     """
     if name is None and (changed := git("status", "--porcelain")):
         raise CannotRunError(
@@ -41,6 +43,7 @@ def verify(name: str | None) -> dict[str, Any]:
             "versions": versions,
             "faults": revision.faults(clone) or local_data.lend(clone),
             "outputs": [],
+            "not_derived": [str(NOISE)] if (clone / NOISE).exists() else [],
         }
         if not report["faults"]:
             report |= _run(clone)
@@ -55,7 +58,9 @@ def _run(clone: Path) -> dict[str, Any]:
     for _, path in before:
         if not path.startswith(f"{LOCAL}/"):
             remove(clone / path)
-    remove(clone / METRICS.parent)
+    for result in (clone / METRICS.parent).glob("*"):
+        if result != clone / NOISE:
+            remove(result)
     dvc(clone, "repro", "--force", "--no-run-cache")
     after = read_outputs(clone)
     report: dict[str, Any] = {"outputs": [*compare(before, after), *_unlike_git(clone, {*before, *after})]}
@@ -86,7 +91,7 @@ def read_outputs(clone: Path) -> Hashes:
     made = {path for _, path in hashes}
     for file in sorted((clone / METRICS.parent).rglob("*")):
         path = str(file.relative_to(clone))
-        if not file.is_dir() and path not in made:
+        if not file.is_dir() and path not in {*made, str(NOISE)}:
             hashes[("(no stage)", path)] = [md5(file)]
     return hashes
 

@@ -30,6 +30,8 @@ def table(report: dict[str, Any]) -> str:
             verdict = "equal" if row["equal"] else "DIFFERS"
             hashes = f"{row['committed'][:12]:12}  {row['reproduced'][:12]:12}"
             lines.append(f"{row['stage']:10}  {row['output']:{width}}  {hashes}  {verdict}")
+        for path in report["not_derived"]:
+            lines.append(f"{'(no stage)':10}  {path:{width}}  {'':26}  not derived again: `make noise` measures it")
     lines += ["", *report["versions"], *(f"{key:12} {value}" for key, value in report["machine"].items()), ""]
     commit = report["commit"][:12]
     if report["equal"]:

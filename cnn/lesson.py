@@ -127,8 +127,13 @@ def _prepare() -> None:
 
 
 def _options(section: str, model: type[BaseModel], **changes: Any) -> Any:
-    """The lesson's options of a section of params.yaml, with some of them changed. Raises InputError."""
+    """The lesson's options of a section of params.yaml, with some of them changed, also some of `augment`.
+
+    Raises InputError.
+    """
     document = yaml.safe_load(LESSON.read_text(encoding="utf-8"))
+    if isinstance(changes.get("augment"), dict):
+        changes["augment"] = document[section]["augment"] | changes["augment"]
     document[section] |= changes
     try:
         return model.model_validate(document[section])

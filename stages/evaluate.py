@@ -21,13 +21,14 @@ def main() -> None:
     from cnn.storage import arrays
 
     model = saved.load_model()
-    predict = inference.predictor(model, options.evaluate.shift)
+    shift, flip = options.evaluate.shift, options.evaluate.flip
+    predict = inference.predictor(model, shift, flip)
     splits = {name: arrays.open_split(name) for name in arrays.SPLITS}
     stride = -(-len(splits["train"][1]) // TRAIN_SAMPLE)
     splits["train"] = (splits["train"][0][::stride], splits["train"][1][::stride])
     splits = {name: split for name, split in splits.items() if len(split[1])}
     largest = max(len(labels) for _, labels in splits.values())
-    memory.require_prediction(model, options.evaluate.batch_size, largest, options.evaluate.shift)
+    memory.require_prediction(model, options.evaluate.batch_size, largest, shift, flip)
     answers = {
         name: metrics.answers_of(predict(images, options.evaluate.batch_size), labels)
         for name, (images, labels) in splits.items()

@@ -14,20 +14,24 @@ def main() -> None:
     options = params.load_params()
     runtime.prepare(options.train.determinism)  # before NumPy and TensorFlow are imported, or it has no effect
 
-    from cnn.network import build, saved
+    from cnn.network import build, card, familiar, saved
     from cnn.process import machine
+    from cnn.settings import schema
     from cnn.storage import arrays, paths
     from cnn.training import history, loop
 
     images, labels = arrays.open_split("train")
+    validation = arrays.open_split("validation")
+    summary = arrays.read_summary()
     runtime.set_global_seed(options.train.seed)
-    model = build.build_cnn_model(images.shape[1:], len(arrays.read_classes()), options.model)
+    model = build.build_cnn_model(images.shape[1:], len(summary["classes"]), options.model)
     model.summary()
     print(f"train: determinism {options.train.determinism}, {machine.threads()} threads", flush=True)
-    rows = loop.train_cnn_model(
-        model, images, labels, options.train, arrays.open_split("validation"), paths.CHECKPOINT, history.write
-    )
-    saved.save_model(model)
+    rows = loop.train_cnn_model(model, images, labels, options.train, validation, paths.CHECKPOINT, history.write)
+    known = familiar.learn(images, validation[0])
+    image = schema.Image(**dict(zip(("height", "width", "channels"), images.shape[1:], strict=True)))
+    about = card.Card(summary["dataset"], summary["classes"], image, summary["fit"], known)
+    saved.save_model(model, entries=card.entries(about))
     paths.CHECKPOINT.unlink(missing_ok=True)
     print(f"train: accuracy in the last epoch {rows[-1]['accuracy']:.4f}")
 

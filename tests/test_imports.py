@@ -24,6 +24,8 @@ ROOMS = {
     "training": ("process", "settings", "storage", "network"),
     "results": ("process", "settings", "storage", "network"),
     "comparison": ("process", "settings", "storage", "results"),
+    "predict": ("process", "settings", "storage", "datasets", "network"),
+    "report": ("process", "settings", "storage", "results", "comparison"),
 }
 WITH_TENSORFLOW = {"cnn.network", "cnn.training", "cnn.results.pictures", "cnn.lesson", "cnn.arguments"}
 
@@ -47,7 +49,7 @@ def test_importing_every_module_prints_nothing_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-LIGHT = ("settings", "process", "storage", "sources", "datasets", "comparison")
+LIGHT = ("settings", "process", "storage", "sources", "datasets", "comparison", "report")
 
 
 @pytest.mark.parametrize("module", ["stages.train", "stages.evaluate", "cnn.lesson", "cnn.results.metrics", *LIGHT])

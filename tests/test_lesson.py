@@ -199,6 +199,14 @@ def test_options_of_params_are_taken_by_name():
     assert tiny.digest(one.get_weights()) != tiny.digest(other.get_weights())
 
 
+def test_some_changes_of_images_may_be_named_alone():
+    plain, mirrored = small(), small()
+    short(plain), short(mirrored, augment={"flip": True})
+    assert tiny.digest(plain.get_weights()) != tiny.digest(mirrored.get_weights())
+    with pytest.raises(InputError, match=r"^train\.augment\.flop: unknown key\. Did you mean 'flip'\?$"):
+        short(small(), augment={"flop": True})
+
+
 def test_labels_of_any_whole_numbers_give_the_same_bits():
     def result(labels):
         model = small()

@@ -172,6 +172,14 @@ def test_nothing_temporary_is_left(project):
     assert left == {".lock"}, "of each stage; the kernel holds them, not their being there"
 
 
+def test_the_report_is_made_of_what_the_run_left(committed):
+    assert committed.run("python", "-m", "cnn.report").startswith("report.html: ")
+    text = committed.read("report.html").decode()
+    assert committed.run("git", "rev-parse", "HEAD").strip() in text
+    assert "Not the result that dvc.lock describes" not in text
+    assert committed.run("git", "status", "--porcelain") == ""
+
+
 def test_second_run_runs_nothing(committed):
     assert committed.repro() == []
 
@@ -374,6 +382,13 @@ def test_verify_finds_a_true_result_equal(committed):
     assert "bit for bit" in true
     committed.set(evaluate={"batch_size": 17})
     assert "expected a clean work tree" in committed.run("python", "-m", "checks.verify", status=2)
+
+
+def test_verify_names_what_no_stage_makes_and_leaves_it_alone(faked):
+    """noise.csv is measured by `make noise`."""
+    said = faked(lambda project: (project.folder / "metrics/noise.csv").write_text("anything\n"), status=0)
+    assert re.search(r"\(no stage\) +metrics/noise\.csv +not derived again: `make noise` measures it", said)
+    assert "bit for bit" in said
 
 
 def test_verify_under_a_hook_of_git_leaves_the_callers_head_alone(committed):

@@ -28,6 +28,15 @@ KINDS = {
             "optimizer": "sgd",
         }
     },
+    "photographs": {
+        "channels": 3,
+        "views": (1, True),
+        "train": {
+            "augment": {"crop": 2, "flip": True, "brightness": 0.2, "contrast": 0.3, "saturation": 0.4},
+            "class_weights": "balanced",
+            "weight_decay": 0.01,
+        },
+    },
 }
 TINY = {
     "model": {
@@ -68,7 +77,7 @@ def test_no_three_tensors_are_added_in_an_order_that_depends_on_timing(kind: str
     from cnn.training.step import Step
 
     architecture, options = tiny(kind)
-    network = build.build_cnn_model((16, 16, 1), 3, architecture)
+    network = build.build_cnn_model((16, 16, KINDS[kind].get("channels", 1)), 3, architecture)
     functions = Step(network, np.dtype(np.uint8), options).graph().as_graph_def().library.function
     sums = [node.attr["N"].i for function in functions for node in function.node_def if node.op == "AddN"]
     assert max(sums, default=0) <= 2
@@ -78,6 +87,7 @@ def tiny(kind: str) -> tuple[schema.Model, schema.Train]:
     """The sections `model` and `train` of a tiny network's parameters; what is not named here is the lesson's."""
     lesson = yaml.safe_load(LESSON.read_text())
     sections = {name: lesson[name] | TINY[name] | KINDS[kind].get(name, {}) for name in TINY}
+    sections["train"]["augment"] = lesson["train"]["augment"] | sections["train"]["augment"]
     return schema.Model.model_validate(sections["model"]), schema.Train.model_validate(sections["train"])
 
 
@@ -101,16 +111,19 @@ def main() -> None:
 
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (48, 16, 16, 1), dtype=np.uint8)
+    coloured = np.concatenate([images, images[::-1], images[:, ::-1]], axis=-1)
     labels = rng.integers(0, 3, 48).astype(np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         for kind in KINDS:
             architecture, options = tiny(kind)
             runtime.set_global_seed(1)
-            network = build.build_cnn_model((16, 16, 1), 3, architecture)
-            history = loop.train_cnn_model(network, images, labels, options, (images[:10], labels[:10]))
+            pixels = coloured if "channels" in KINDS[kind] else images
+            network = build.build_cnn_model(pixels.shape[1:], 3, architecture)
+            history = loop.train_cnn_model(network, pixels, labels, options, (pixels[:10], labels[:10]))
             place = Path(folder, kind)
             saved.save_model(network, place / "model.keras")
-            probabilities = inference.predictor(saved.load_model(place / "model.keras"))(images, 20)
+            views = KINDS[kind].get("views", (0, False))
+            probabilities = inference.predictor(saved.load_model(place / "model.keras"), *views)(pixels, 20)
             answers = metrics.answers_of(probabilities, labels)
             (place / "probabilities").write_bytes(probabilities.tobytes())
             (place / "metrics").write_text(repr((history, metrics.measure(answers), intervals.intervals(answers))))

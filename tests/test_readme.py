@@ -100,6 +100,17 @@ def test_the_results_are_the_committed_metrics():
     assert f"{int(details['model', 'parameters']['value']):,} parameters" in README
 
 
+def test_the_seeds_noise_is_the_committed_one():
+    with open(tiny.ROOT / "metrics/noise.csv", newline="") as file:
+        noise = {row["metric"]: row for row in csv.DictReader(file)}
+    said = re.search(r"<!-- noise.*?-->\n(.*?)\n\n", README, re.DOTALL)[1].replace("\n", " ")
+    for split in ("validation", "test"):
+        row = noise[f"{split}.accuracy"]
+        assert f"over {row['seeds']} seeds" in said
+        numbers = f"{float(row['mean']):.4f} ± {float(row['standard_deviation']):.4f}"
+        assert re.search(f"{split} accuracy (is )?{numbers}", said)
+
+
 def test_the_data_sets_named_are_those_of_the_catalogue():
     assert set(catalogue.load_catalogue(tiny.ROOT / "data/sources.yaml")) <= set(inline(README))
 
@@ -110,7 +121,7 @@ def test_the_notebook_code_runs(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).symlink_to(tiny.ROOT / name)
     (tmp_path / "params.yaml").write_text(tiny.TUTORIAL.read_text())
-    (code,) = (text for language, text in CODE if language == "python")
+    (code,) = re.findall(r"```python\n(.*?)```", (tiny.ROOT / "docs/notebook.md").read_text(), re.DOTALL)
     for arguments in (["-m", "stages.download"], ["-m", "stages.preprocess"], ["-c", code]):
         done = subprocess.run(
             [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False

@@ -24,7 +24,6 @@ QUICK = {
     "learning_rate": 0.01,
     "schedule": "constant",
     "label_smoothing": 0.0,
-    "augment": {"shift": 0, "rotate": 0, "zoom": 0.0, "shear": 0.0},
 }
 
 
@@ -61,8 +60,9 @@ def preprocess_options(height: int = 5, width: int = 4, channels: int = 1, **cha
 
 
 def train_options(**changes: Any) -> schema.Train:
-    """Short training; keys that are not named here are the lesson's."""
-    return schema.Train.model_validate(LESSON["train"] | QUICK | changes)
+    """Short training; keys that are not named here are the lesson's, also those of `augment`."""
+    augment = LESSON["train"]["augment"] | changes.get("augment", {})
+    return schema.Train.model_validate(LESSON["train"] | QUICK | changes | {"augment": augment})
 
 
 def digest(arrays: list[NDArray]) -> str:

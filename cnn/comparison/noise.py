@@ -78,3 +78,20 @@ def read(text: str) -> Noise:
             "To go on: `make noise` writes it anew."
         ) from None
     return noise
+
+
+def of(params: list[dict[str, Any]], splits: list[str]) -> tuple[Noise | None, str]:
+    """The noise of train.seed, where noise.csv was measured for one of these parameters; else a note why there is none.
+
+    params: dotted name to value, of each result; splits: whose accuracies are wanted.
+    """
+    if not NOISE.exists():
+        return None, f"The seed's noise is not known: `make noise` measures it, for {NOISE}."
+    noise = read(NOISE.read_text())
+    if noise.varied != ("train.seed",):
+        return None, f"{NOISE} is of other splits as well: `make noise` measures the noise on these images."
+    if not any(noise.is_of(one) for one in params):
+        return None, f"{NOISE} is of other parameters than these: `make noise` measures it anew."
+    if lacking := [split for split in splits if f"{split}.accuracy" not in noise.standard_deviation]:
+        return None, f"{NOISE} has no accuracy of {', '.join(lacking)}: `make noise` measures it anew."
+    return noise, ""

@@ -1,7 +1,6 @@
 """Two classifiers on the same images: statistics of those on which only one of them is right."""
 
 import math
-from fractions import Fraction
 from itertools import accumulate
 from statistics import NormalDist
 from typing import NamedTuple
@@ -32,13 +31,13 @@ class Paired(NamedTuple):
         """McNemar's exact test, two-sided (Q. McNemar, Psychometrika 12, 1947, 153-157).
 
         Without a difference each image that changed sides did so either way with probability 1/2. Exact: the
-        binomial sum is taken in whole numbers.
+        binomial sum is taken in whole numbers, of any size.
         """
         term, tail = 1, 1
         for k in range(1, min(self.gained, self.lost) + 1):
             term = term * (self.changed - k + 1) // k
             tail += term
-        return min(1.0, float(Fraction(2 * tail, 2**self.changed)))
+        return min(1.0, 2 * tail / 2**self.changed)
 
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the difference. It leaves 0 out just when the p-value is below 0.05 (as tests hold).
@@ -63,11 +62,11 @@ class Paired(NamedTuple):
     def detectable(self) -> float:
         """The smallest difference that these images show 8 times in 10, where as many change sides as here.
 
-        The usual normal approximation: (z(1 - level / 2) + z(power)) standard deviations. At least one changed image
-        is counted.
+        The usual normal approximation: z = z(1 - level / 2) + z(power) standard deviations. A difference of so many
+        takes z squared changed images, if all go one way; so fewer are not counted.
         """
         z = Z + NormalDist().inv_cdf(POWER)
-        return min(z * math.sqrt(max(self.changed, 1)) / self.n, 1.0)
+        return min(z * math.sqrt(max(self.changed, z * z)) / self.n, 1.0)
 
 
 def clopper_pearson(successes: int, n: int) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnn.comparison.noise import Noise
 from cnn.comparison.paired import LEVEL, Paired, holm
@@ -33,25 +34,31 @@ def rank(results: list[Result], split: str = "validation", noise: Noise | None =
     ]
     comparable = [index for index, reason in enumerate(reasons) if not reason]
     order = sorted(comparable, key=lambda index: _quality(results[index], split))
-    right = {}
-    for index in order:
-        table = tables[index].sort_values(KEYS)
-        right[index] = (table["actual"] == table["predicted"]).to_numpy()
-    pairs = {(one, other): _paired(right[one], right[other]) for one, other in combinations(order, 2)}
-    corrected = dict(zip(pairs, holm([pair.p_value() for pair in pairs.values()]), strict=True))
+    sorted_tables = [tables[index].sort_values(KEYS) for index in order]
+    right = [(table["actual"] == table["predicted"]).to_numpy() for table in sorted_tables]
     limit = noise.limit(f"{split}.accuracy") if noise else 0.0
-    ranked = [Ranked(results[index], FIRST, 1.0) for index in order[:1]]
-    for index in order[1:]:
-        pair = (order[0], index)
-        worse = corrected[pair] < LEVEL and pairs[pair].difference < 0 and -pairs[pair].difference >= limit
-        ranked.append(Ranked(results[index], WORSE if worse else TOGETHER, corrected[pair]))
+    ranked = [Ranked(results[index], *place) for index, place in zip(order, places(right, limit), strict=True)]
     others = [(result, reason) for result, reason in zip(results, reasons, strict=True) if reason]
     return ranked + [Ranked(result, f"{NOT_COMPARABLE}: {reason}", 1.0) for result, reason in others]
+
+
+def places(right: list[NDArray[np.bool_]], limit: float = 0.0) -> list[tuple[str, float]]:
+    """The place and the corrected p-value of each classifier. right: (n,) each, on the same images, the best first.
+
+    limit: the difference in accuracy below which none is called worse.
+    """
+    pairs = {(one, other): _paired(right[one], right[other]) for one, other in combinations(range(len(right)), 2)}
+    corrected = dict(zip(pairs, holm([pair.p_value() for pair in pairs.values()]), strict=True))
+    found = [(FIRST, 1.0)] * bool(right)
+    for other in range(1, len(right)):
+        lead, p_value = -pairs[0, other].difference, corrected[0, other]
+        found.append((WORSE if p_value < LEVEL and lead > 0 and lead >= limit else TOGETHER, p_value))
+    return found
 
 
 def _quality(result: Result, split: str) -> tuple[float, float]:
     return -result.details[split, "accuracy"]["value"], result.details[split, "loss"]["value"]
 
 
-def _paired(first: np.ndarray, second: np.ndarray) -> Paired:
+def _paired(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Paired:
     return Paired(len(first), int((second & ~first).sum()), int((first & ~second).sum()))

@@ -1,20 +1,21 @@
 """Which of two results is better, on the same images?"""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cnn.comparison.noise import Noise
 from cnn.comparison.paired import LEVEL, Paired, Z
-from cnn.comparison.revisions import Result
+from cnn.comparison.revisions import METRICS, Result
 from cnn.results import intervals, metrics
 from cnn.results.metrics import Answers
 
 BETTER, WORSE, NO_EVIDENCE = "better", "worse", "no evidence of a difference"
 NOT_COMPARABLE = "not comparable"
 KEYS = ["image", "actual", "copy"]
-METRICS = ("accuracy", "loss", "macro_f1", "calibration_error")
 
 
 class Row(NamedTuple):
@@ -96,7 +97,10 @@ def _judge(paired: Paired, limit: float | None) -> tuple[str, str]:
     sides = f"{paired.gained:,} gained, {paired.lost:,} lost of {paired.n:,} images: p = {p:.2g}"
     test = f"{sides} (McNemar's exact test, level {LEVEL})."
     if p >= LEVEL:
-        return NO_EVIDENCE, f"{test} A difference below {paired.detectable():.4f} would mostly stay unseen here."
+        if limit is not None and limit > paired.detectable():
+            return NO_EVIDENCE, f"{test} None below {limit:.4f}, the seed's noise, would be evidence here."
+        seen = f"A difference of {paired.detectable():.4f} would be seen here 8 times in 10, a smaller one less often."
+        return NO_EVIDENCE, f"{test} {seen}"
     if limit is not None and abs(paired.difference) < limit:
         return NO_EVIDENCE, (
             f"{test} But {paired.difference:+.4f} is below the seed's noise: two runs that differ in the seed alone "
@@ -124,5 +128,15 @@ def _rows(a: Answers, b: Answers, paired: Paired) -> list[Row]:
         else:
             half = Z * float(np.std(drawn_b[name] - drawn_a[name], ddof=1))
             low, high = difference - half, difference + half
+        if name == "calibration_error":
+            low, high = low - _chance(measured_b[name], drawn_b[name]), high + _chance(measured_a[name], drawn_a[name])
         rows.append(Row(name, measured_a[name], measured_b[name], difference, low, high))
     return rows
+
+
+def _chance(value: float, drawn: NDArray[np.float64]) -> float:
+    """By how much chance alone may have raised a calibration error (see `intervals.calibration_interval`).
+
+    It raises that of a calibrated network, and hardly that of a badly calibrated one: so it is no part of both.
+    """
+    return max(float(drawn.mean()) - value, 0.0) / (math.sqrt(2) - 1)

@@ -3,12 +3,13 @@
 import os
 import struct
 import warnings
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from cnn.settings.schema import Preprocess
+from cnn.settings import schema
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 # What Pillow raises for damaged files. MemoryError is none of them: it may be another process's fault.
@@ -18,16 +19,29 @@ DAMAGED = (
 )  # fmt: skip
 
 
+class Wanted(Protocol):
+    """What a picture is made to be: `preprocess` of params.yaml, or the card of a model."""
+
+    @property
+    def image(self) -> schema.Image: ...
+
+    @property
+    def fit(self) -> str: ...
+
+
 class UnreadableError(Exception):
     """A file is no picture that can be read. Says why."""
 
 
-def read(path: str, options: Preprocess) -> NDArray[np.uint8]:
-    """Read a picture, as `options` want it: (height, width, channels) uint8. Raises UnreadableError."""
-    return pixels(decode(path), options)
+def read(file: str | BinaryIO, wanted: Wanted, invert: bool = False) -> NDArray[np.uint8]:
+    """Read a picture of any size, kind and format: (height, width, channels) uint8. Raises UnreadableError.
+
+    invert: dark and light swapped, before it is made to fit.
+    """
+    return pixels(decode(file), wanted, invert)
 
 
-def decode(path: str) -> Image.Image:
+def decode(file: str | BinaryIO) -> Image.Image:
     """Read a picture, upright; of an animated one the first frame. What its content is counts, not its name.
 
     Raises UnreadableError, also for one of more pixels than Pillow thinks safe (`Image.MAX_IMAGE_PIXELS`).
@@ -36,14 +50,14 @@ def decode(path: str) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of oddities that do not keep it from being read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(file, formats=FORMATS) as image:
                 image.load()
                 if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
                     return ImageOps.exif_transpose(image)
                 return image
     except UnidentifiedImageError:
-        known = f"expected one of {', '.join(FORMATS)}" if os.path.getsize(path) else "the file is empty"
-        raise UnreadableError(known) from None
+        size = os.path.getsize(file) if isinstance(file, str) else file.seek(0, os.SEEK_END)
+        raise UnreadableError(f"expected one of {', '.join(FORMATS)}" if size else "the file is empty") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
     except DAMAGED as error:
@@ -51,14 +65,16 @@ def decode(path: str) -> Image.Image:
         raise UnreadableError(" ".join(said.split()) or type(error).__name__) from None
 
 
-def pixels(image: Image.Image, options: Preprocess) -> NDArray[np.uint8]:
+def pixels(image: Image.Image, wanted: Wanted, invert: bool = False) -> NDArray[np.uint8]:
     """A picture as an array (height, width, channels) of the size wanted. Raises UnreadableError."""
-    height, width, channels = options.image.shape
+    height, width, channels = wanted.image.shape
     try:
         plain = _plain(image, "L" if channels == 1 else "RGB")
     except DAMAGED as error:
         raise UnreadableError(" ".join(str(error).split())) from None
-    fitted = FITS[options.fit](plain, width, height) if plain.size != (width, height) else plain
+    if invert:
+        plain = ImageOps.invert(plain)
+    fitted = FITS[wanted.fit](plain, width, height) if plain.size != (width, height) else plain
     return np.asarray(fitted).reshape(height, width, channels)
 
 

@@ -57,6 +57,7 @@ def summarize(
     return {
         "dataset": data.name,
         "shape": list(options.image.shape),
+        "fit": options.fit,
         "classes": data.classes,
         **{split: tally.summary() | {"duplicates": equal[split]} for split, tally in tallies.items()},
         "duplicates_across": {

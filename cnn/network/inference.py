@@ -18,11 +18,13 @@ MULTIPLE = 24
 GRAIN = SHARDS * MULTIPLE
 
 
-def predictor(model: keras.Sequential, shift: int = 0) -> Callable[[NDArray, int], NDArray[np.float32]]:
+def predictor(
+    model: keras.Sequential, shift: int = 0, flip: bool = False
+) -> Callable[[NDArray, int], NDArray[np.float32]]:
     """Compile the model for inference.
 
     shift: where not 0, the outputs are the mean over each image and its four copies moved by so many pixels
-    up, down, left and right (test-time augmentation).
+    up, down, left and right (test-time augmentation). flip: and over the same of its mirror image.
     The function returned takes images (n, height, width, channels), uint8 or float, and a batch size, and
     gives the model's outputs (n, ...) float32. The batch size decides the memory needed, not the outputs; it is
     rounded up to a multiple of GRAIN.
@@ -32,7 +34,7 @@ def predictor(model: keras.Sequential, shift: int = 0) -> Callable[[NDArray, int
     def forward(batch: tf.Tensor) -> tf.Tensor:
         outputs = []
         for shard in in_shards(batch):
-            seen = _views(shard, shift)
+            seen = _views(shard, shift, flip)
             parts = tf.split(model(tf.cast(tf.concat(seen, axis=0), tf.float32), training=False), len(seen))
             outputs.append(total(parts) / len(seen))
         return tf.concat(outputs, axis=0)
@@ -41,22 +43,27 @@ def predictor(model: keras.Sequential, shift: int = 0) -> Callable[[NDArray, int
         outputs = np.empty((len(images), *model.output_shape[1:]), np.float32)
         size = _rounded(batch_size)
         for start in range(0, len(images), size):
-            batch = images[start : start + size]
+            batch = arrays.take(images, range(start, min(start + size, len(images))))
             outputs[start : start + size] = forward(tf.constant(_padded(batch)))[: len(batch)]
-            arrays.release(images)
         return outputs
 
     return predict
 
 
-def _views(images: tf.Tensor, shift: int) -> list[tf.Tensor]:
-    """The images, and where `shift` is not 0 their copies moved by it to the four sides."""
-    if not shift:
-        return [images]
-    height, width = images.shape[1:3]
-    framed = tf.pad(images, [[0, 0], [shift, shift], [shift, shift], [0, 0]])
-    corners = [(shift, shift), (0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift)]
-    return [framed[:, top : top + height, left : left + width] for top, left in corners]
+def views(shift: int, flip: bool) -> int:
+    """How many views of an image the predictor averages."""
+    return (5 if shift else 1) * (2 if flip else 1)
+
+
+def _views(images: tf.Tensor, shift: int, flip: bool) -> list[tf.Tensor]:
+    """The images, where `shift` is not 0 their copies moved by it to the four sides, and with `flip` all mirrored."""
+    views = [images]
+    if shift:
+        height, width = images.shape[1:3]
+        framed = tf.pad(images, [[0, 0], [shift, shift], [shift, shift], [0, 0]])
+        corners = [(shift, shift), (0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift)]
+        views = [framed[:, top : top + height, left : left + width] for top, left in corners]
+    return [*views, *(tf.reverse(view, [2]) for view in views)] if flip else views
 
 
 def _rounded(count: int) -> int:

@@ -12,7 +12,7 @@ import keras
 
 from cnn.network.batch_norm import BatchNormalization
 from cnn.network.free_memory import free_bytes
-from cnn.network.inference import GRAIN
+from cnn.network.inference import GRAIN, views
 from cnn.network.shards import SHARDS
 from cnn.process import machine
 from cnn.process.errors import InputError
@@ -66,10 +66,10 @@ def require_training(model: keras.Sequential, batch_size: int, held: int, measur
     _require("train.batch_size", "batch", f"{batch_size}", needed, "", "Lower it, or the filters in model.blocks.")
 
 
-def require_prediction(model: keras.Sequential, batch_size: int, images: int, shift: int) -> None:
+def require_prediction(model: keras.Sequential, batch_size: int, images: int, shift: int, flip: bool) -> None:
     """Raise InputError where a batch of `evaluate.batch_size`, of so many images, cannot be predicted."""
-    needed = prediction_bytes(model, min(batch_size, images), 5 if shift else 1)
-    mend = "Lower it, set evaluate.shift to 0, or lower the filters in model.blocks."
+    needed = prediction_bytes(model, min(batch_size, images), views(shift, flip))
+    mend = "Lower it, set evaluate.shift to 0 and evaluate.flip to false, or lower the filters in model.blocks."
     _require("evaluate.batch_size", "batch", f"{batch_size}", needed, "", mend)
 
 
@@ -102,10 +102,10 @@ def training_bytes(model: keras.Sequential, batch_size: int, held: int = 0) -> f
     return fixed + batch_size * (image + FLOAT * peak * _spread())
 
 
-def prediction_bytes(model: keras.Sequential, images: int, views: int = 1) -> float:
+def prediction_bytes(model: keras.Sequential, images: int, seen: int = 1) -> float:
     """Estimate the bytes that `inference.predictor` takes for so many images at a time, besides the network itself.
 
-    views: of each image, as its `shift` makes them.
+    seen: views of each image, as its `shift` and `flip` make them.
     """
     pixels = math.prod(model.input_shape[1:])
     taken, peak = pixels, 0
@@ -114,10 +114,10 @@ def prediction_bytes(model: keras.Sequential, images: int, views: int = 1) -> fl
         peak = max(peak, taken + given if isinstance(layer, MAKERS) else given)
         taken = given
     # The image itself: raw, padded, as a tensor; each view raw, moved and put to the others, and as float32.
-    image = pixels * (3 + views * (2 + FLOAT))
+    image = pixels * (3 + seen * (2 + FLOAT))
     rounded = -(-images // GRAIN) * GRAIN
     fixed = COMPILING + IN_PREDICTION * FLOAT * model.count_params()
-    return fixed + rounded * (image + views * FLOAT * peak * _spread())
+    return fixed + rounded * (image + seen * FLOAT * peak * _spread())
 
 
 def _spread() -> float:

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,22 @@ from cnn.storage.paths import MODEL
 DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def save_model(model: keras.Sequential, path: Path = MODEL) -> None:
+def save_model(model: keras.Sequential, path: Path = MODEL, entries: Mapping[str, bytes] | None = None) -> None:
     """Write the model, folded and without optimizer state, as a .keras archive: same weights, same bytes.
 
-    Keras notes the date, memory addresses and file times in what it saves; they are taken out.
+    Keras notes the date, memory addresses and file times in what it saves; they are taken out. entries: further files
+    for the archive, by their names, which Keras passes over: the card.
     """
     with files.whole(path) as out:
         draft = Path(f"{path}.draft.keras")
         try:
             keras.saving.save_model(fold_batch_norm(model), draft)
             with zipfile.ZipFile(draft) as source, zipfile.ZipFile(out, "w") as archive:
-                for name in sorted(source.namelist()):
-                    content = source.read(name)
+                contents = {name: source.read(name) for name in source.namelist()}
+                for name, content in contents.items():
                     if name.endswith(".json"):
-                        content = _canonical(content).encode()
+                        contents[name] = _canonical(content).encode()
+                for name, content in sorted({**contents, **(entries or {})}.items()):
                     entry = zipfile.ZipInfo(name, DATE)
                     entry.external_attr = 0o644 << 16
                     archive.writestr(entry, content)

@@ -1,69 +1,34 @@
-"""Pictures, drawn by matplotlib to the same bytes every time."""
+"""Pictures of the training, of mistakes and of feature maps.
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+None is larger than 2000 x 2000 pixels, whatever the images and the network.
+"""
+
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
-from cnn.storage import files
+from cnn.results.sheet import BLUE, BORDER, GAP, ORANGE, Sheet, drawable, figure_of, resized, tile_size, width_of
 
-BLUE, ORANGE = "#1f5fa8", "#d9722e"
 MISTAKES, ACROSS = 24, 8  # mistakes drawn, and how many side by side
-CHANNELS = 12  # of each layer, in the picture of feature maps
-
-
-@contextmanager
-def _drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure of the size given in inches, saved to `path`."""
-    # The user's own matplotlibrc must not change the bytes.
-    with mpl.rc_context({**mpl.rcParamsDefault, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure((width, height), dpi=110, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
-        yield figure
-        with files.whole(path) as out:
-            figure.savefig(out, format="png", metadata={"Software": None})
-
-
-def draw_confusion(matrices: Mapping[str, NDArray[np.int64]], classes: list[str], path: Path) -> None:
-    """Draw confusion matrices (classes, classes) of counts side by side, by the name of their split."""
-    longest = max(map(len, classes))
-    side = max(3.1, 0.8 + 0.42 * len(classes)) + 0.06 * longest
-    with _drawing(path, len(matrices) * side, side + 0.3) as figure:
-        grid = figure.subplots(1, len(matrices), squeeze=False)
-        for axes, (split, matrix) in zip(grid[0], matrices.items(), strict=True):
-            _confusion(axes, matrix)
-            axes.set_xticks(range(len(classes)), classes, parse_math=False, rotation=90 if longest > 3 else 0)
-            axes.set_yticks(range(len(classes)), classes, parse_math=False)
-            axes.set(xlabel="predicted", ylabel="actual")
-            total, right = matrix.sum(), np.trace(matrix)
-            axes.set_title(f"{split}: {total - right:,} of {total:,} wrong ({1 - right / total:.2%})", fontsize=9)
-
-
-def _confusion(axes: Axes, matrix: NDArray[np.int64]) -> None:
-    """The counts in their cells; colour shows the errors only, since they are few."""
-    right = np.eye(len(matrix), dtype=bool)
-    errors = np.where(right, 0, matrix)
-    axes.imshow(errors, cmap="Oranges", vmin=0, vmax=max(errors.max(), 1) * 1.3)
-    for row, column in np.argwhere(matrix):
-        colour, weight = (BLUE, "bold") if row == column else ("black", "normal")
-        text = f"{matrix[row, column]:,}"
-        axes.text(column, row, text, ha="center", va="center", color=colour, weight=weight, fontsize=8)
+LAYERS, CHANNELS = 24, 12  # in the picture of feature maps, at most
+IMAGE, MAP = 112, 58  # pixels: the sides of a square one
+HIGHEST = 1900  # pixels, of all layers
+TITLE, SMALL = 10.5, 8  # points
 
 
 def draw_history(history: pd.DataFrame, path: Path) -> None:
     """Draw loss and accuracy over the epochs, of training and validation."""
-    with _drawing(path, 7, 2.8) as figure:
-        for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    with figure_of(path, 770, 310) as figure:
+        for left, name in ((0.075, "loss"), (0.575, "accuracy")):
+            axes = figure.add_axes((left, 0.15, 0.41, 0.745))
             for column, colour, label in ((name, BLUE, "training"), (f"val_{name}", ORANGE, "validation")):
                 if history[column].notna().any():
                     axes.plot(history["epoch"], history[column], "o-", color=colour, label=label, markersize=4)
             axes.set(xlabel="epoch", title=name)
+            axes.spines[["top", "right"]].set_visible(False)
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
             axes.legend(frameon=False)
@@ -76,64 +41,75 @@ def draw_mistakes(images: NDArray[np.uint8], predictions: pd.DataFrame, classes:
     """
     wrong = predictions[predictions["actual"] != predictions["predicted"]]
     worst = wrong.sort_values(["confidence", "index"], ascending=[False, True]).head(MISTAKES)
-    tiles = [_tile(images[index]) for index in worst["index"]]
-    height, width = _tile(images[0]).shape[:2]
-    rows = max(-(-len(tiles) // ACROSS), 1)
-    with _drawing(path, 8.6, 0.6 + rows * (1.05 * height / width + 0.62)) as figure:
-        split = predictions["split"].iloc[0]
-        figure.suptitle(f"{split}: the surest of {len(wrong):,} mistakes, and how sure", x=0.02, ha="left")
-        axes = figure.add_subplot()
-        axes.axis("off")
-        pitch = (height * 1.62, width * 1.18)
-        axes.set(xlim=(-0.2 * width, ACROSS * pitch[1]), ylim=(rows * pitch[0] - 0.05 * height, -0.05 * height))
-        axes.set_aspect("equal")
-        for number, (tile, row) in enumerate(zip(tiles, worst.to_dict("records"), strict=True)):
-            top, left = number // ACROSS * pitch[0], number % ACROSS * pitch[1]
-            axes.imshow(tile, extent=(left, left + width, top + height, top))
-            actual, predicted = (_short(classes[row[name]]) for name in ("actual", "predicted"))
-            text = f"{actual} taken\nfor {predicted}\n{row['confidence']:.1%}"
-            place = (left + width / 2, top + height * 1.06)
-            axes.text(*place, text, ha="center", va="top", fontsize=7, parse_math=False, linespacing=1.15)
+    room, tile = _frame(images.shape[1], images.shape[2], IMAGE)
+    across, pitch, top = ACROSS * (IMAGE + GAP) // room, tile[0] + 62, BORDER + 32
+    sheet = Sheet(2 * BORDER + across * room, top + max(-(-len(worst) // across) * pitch, 40))
+    split = predictions["split"].iloc[0]
+    title = f"{split}: the surest of {len(wrong):,} mistakes" if len(wrong) else f"{split}: no mistakes"
+    sheet.write(title, BORDER, BORDER, va="top", size=TITLE)
+    parts = ("actual class", BLUE), ("predicted class", ORANGE), ("confidence", "black")
+    x = sheet.width - BORDER - sum(width_of(text) + 12 for text, _ in parts)
+    for text, colour in parts:
+        sheet.write(text, x, BORDER, va="top", color=colour)
+        x += width_of(text) + 12
+    names = drawable(classes, sorted({*worst["actual"], *worst["predicted"]}), room - GAP, SMALL)
+    for number, row in enumerate(worst.to_dict("records")):
+        y, x = top + number // across * pitch, BORDER + number % across * room
+        sheet.put(resized(_pixels(images[row["index"]]), tile), x + (room - tile[1]) // 2, y)
+        lines = (names[row["actual"]], BLUE), (names[row["predicted"]], ORANGE), (f"{row['confidence']:.1%}", "black")
+        for line, (text, colour) in enumerate(lines):
+            place = x + room / 2, y + tile[0] + 12 + 15 * line
+            sheet.write(text, *place, ha="center", va="center_baseline", size=SMALL, color=colour)
+    sheet.save(path)
 
 
 def draw_feature_maps(image: NDArray[np.uint8], features: dict[str, NDArray[np.float32]], path: Path) -> None:
     """Draw what each layer makes of one image. features: layer name to (height, width, channels)."""
-    pixels, gap = 56, 6
-    with _drawing(path, 8.6, 0.5 + 0.58 * len(features)) as figure:
-        figure.suptitle("What the layers make of one image: the most active feature maps of each", x=0.02, ha="left")
-        axes = figure.add_subplot()
-        axes.axis("off")
-        sheet = np.ones((len(features) * (pixels + gap), (CHANNELS + 1) * (pixels + gap) + gap, 3))
-        sheet[:pixels, :pixels] = _enlarged(_tile(image), pixels)
-        for row, maps in enumerate(features.values()):
-            order = np.argsort(-maps.sum(axis=(0, 1)), kind="stable")[:CHANNELS]
-            for column, channel in enumerate(order, 1):
-                top, left = row * (pixels + gap), column * (pixels + gap) + gap
-                sheet[top : top + pixels, left : left + pixels] = _enlarged(_coloured(maps[:, :, channel]), pixels)
-        axes.imshow(sheet, interpolation="nearest")
-        for row, (name, maps) in enumerate(features.items()):
-            label = f"{name}\n{maps.shape[0]} x {maps.shape[1]} x {maps.shape[2]}"
-            place = (sheet.shape[1] + gap, row * (pixels + gap) + pixels / 2)
-            axes.text(*place, label, va="center", fontsize=8)
+    room, tile = _frame(image.shape[0], image.shape[1], MAP)
+    pitch, top = max(tile[0], 30) + GAP, BORDER + 32
+    shown = _spread(list(features), min(LAYERS, HIGHEST // pitch))
+    across = min(CHANNELS * (MAP + GAP) // room, max(features[name].shape[2] for name in shown))
+    title = "What the layers make of one image: the most active feature maps of each"
+    title += f", {len(shown)} of {len(features)} layers" if len(shown) < len(features) else ""
+    sizes = {name: " x ".join(map(str, features[name].shape)) for name in shown}
+    beside = BORDER + room * (across + 1) + GAP  # of the image and its maps: the labels
+    widest = max(width_of(text, SMALL) for label in sizes.items() for text in label)
+    width = max(beside + int(widest), BORDER + int(width_of(title, TITLE))) + BORDER
+    sheet = Sheet(width, top + len(shown) * pitch + BORDER)
+    sheet.write(title, BORDER, BORDER, va="top", size=TITLE)
+    sheet.put(resized(_pixels(image), tile), BORDER, top)
+    for row, name in enumerate(shown):
+        maps, y = features[name], top + row * pitch
+        order = np.argsort(-maps.sum(axis=(0, 1)), kind="stable")[:across]
+        for column, channel in enumerate(order, 1):
+            sheet.put(resized(_coloured(maps[:, :, channel]), tile), BORDER + column * room, y)
+        sheet.write(f"{name}\n{sizes[name]}", beside, y + tile[0] / 2, va="center", size=SMALL)
+    sheet.save(path)
 
 
-def _tile(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """An image (height, width, 3) of shares: grey ones dark on white."""
-    shares = image / 255
-    return 1 - np.repeat(shares, 3, axis=2) if image.shape[2] == 1 else shares
+def _frame(height: int, width: int, side: int) -> tuple[int, tuple[int, int]]:
+    """The width of a column of images of this shape, and their size in it: a square one has `side` pixels.
+
+    Wide ones take the place of two or four, high ones are up to twice as high.
+    """
+    columns = 4 if width >= 4 * height else 2 if width >= 2 * height else 1
+    room = columns * (side + GAP)
+    return room, tile_size(height, width, (2 * side if height >= 2 * width else side, room - GAP))
 
 
-def _coloured(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """A feature map (height, width) in colours from its lowest to its highest value."""
+def _spread(names: list[str], most: int) -> list[str]:
+    """At most so many of the names, evenly spaced, the first and the last among them."""
+    if len(names) <= most:
+        return names
+    return [names[number * (len(names) - 1) // (most - 1)] for number in range(most)]
+
+
+def _pixels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image (height, width, 3) as the network sees it, grey or in colour."""
+    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+
+
+def _coloured(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A feature map (height, width) in colours (height, width, 3) from its lowest to its highest value."""
     spread = float(np.ptp(values)) or 1.0
-    return mpl.colormaps["viridis"]((values - values.min()) / spread)[:, :, :3]
-
-
-def _enlarged(tile: NDArray[np.float64], pixels: int) -> NDArray[np.float64]:
-    """A tile of pixels x pixels, each pixel the nearest one of the image."""
-    rows, columns = (np.arange(pixels) * side // pixels for side in tile.shape[:2])
-    return tile[rows][:, columns]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else f"{name[:13]}…"
+    return mpl.colormaps["viridis"]((values - values.min()) / spread, bytes=True)[:, :, :3]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cnn.results import figures, metrics
+from cnn.results import confusion, figures, metrics
 from cnn.storage import paths
 
 
@@ -21,7 +21,7 @@ def draw_all(
         split: metrics.confusion_matrix(table["actual"].to_numpy(), table["predicted"].to_numpy(), len(classes))
         for split, table in tables.items()
     }
-    figures.draw_confusion(matrices, classes, folder / "confusion.png")
+    confusion.draw_confusion(matrices, classes, folder / "confusion.png")
     figures.draw_history(pd.read_csv(paths.HISTORY), folder / "history.png")
     # Mistakes give ideas of what to change, so they are those of validation, where there is any.
     split, table = next(iter(tables.items()))

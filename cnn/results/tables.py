@@ -80,12 +80,11 @@ def write_predictions(answers: Mapping[str, Answers], images: Mapping[str, NDArr
 
 def hashes(images: NDArray[np.uint8]) -> list[str]:
     """The BLAKE2b hash of each image's pixels, 16 hexadecimal digits: it names an image wherever it stands."""
-    named = []
-    for start in range(0, len(images), arrays.PIECE):
-        piece = images[start : start + arrays.PIECE]
-        named += [hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest() for image in piece]
-        arrays.release(images)
-    return named
+    return [
+        hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest()
+        for piece in arrays.pieces(images)
+        for image in piece
+    ]
 
 
 def _write_csv(table: pd.DataFrame, path: Any, digits: str) -> None:

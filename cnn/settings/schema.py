@@ -101,12 +101,17 @@ def _places(name: str, key: str, window: int, stride: int, height: int, width: i
 
 
 class Augment(_Section):
-    """The largest random change of a training image, either way."""
+    """The largest random change of a training image, either way; flip: mirrored left-right, one image in two."""
 
     shift: Annotated[Finite, Field(ge=0, le=100)]  # pixels
+    crop: Annotated[int, Field(ge=0, le=100)]  # whole pixels
     rotate: Annotated[Finite, Field(ge=0, le=180)]  # degrees
     zoom: Fraction  # share of the size
     shear: Fraction  # pixels to the side for each one down
+    flip: bool
+    brightness: Fraction  # share of it; likewise the next two
+    contrast: Fraction
+    saturation: Fraction
 
 
 class Train(_Section):
@@ -117,8 +122,10 @@ class Train(_Section):
     batch_size: Count
     optimizer: Literal["adam", "sgd"]
     learning_rate: Annotated[Finite, Field(gt=0)]
+    weight_decay: Fraction
     schedule: Literal["constant", "one_cycle"]
     label_smoothing: Fraction
+    class_weights: Literal["none", "balanced"]
     augment: Augment
     checkpoint_seconds: Annotated[Finite, Field(gt=0)]
     determinism: Literal["portable", "machine"]
@@ -129,6 +136,7 @@ class Evaluate(_Section):
 
     batch_size: Count
     shift: Annotated[int, Field(ge=0, le=100)]  # pixels
+    flip: bool
 
 
 class Params(_Section):

@@ -2,9 +2,11 @@
 
 import json
 import mmap
+import os
 import tokenize
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -14,7 +16,7 @@ from cnn.process.errors import REMAKE, InputError
 from cnn.storage.paths import PROCESSED, SUMMARY
 
 SPLITS = ("train", "validation", "test")
-PIECE = 1024  # rows copied at a time from here and there: for each one Linux maps 64 KiB or more around it
+PIECE = 1024  # rows read at a time where they lie one after the other
 
 
 def write_npy_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
@@ -23,15 +25,15 @@ def write_npy_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
 
 
 def open_split(name: str, directory: Path = PROCESSED) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Memory-map a split ("train", "validation" or "test"), read-only.
+    """Open a split ("train", "validation" or "test"), read-only.
 
-    Returns images (n, height, width, channels) uint8 in [0, 255] and labels (n,) uint8.
+    Returns images (n, height, width, channels) uint8 in [0, 255], memory-mapped, and labels (n,) uint8.
     Raises InputError where the files are missing, damaged, or do not belong together.
     """
     if name not in SPLITS:
         raise InputError(f"expected a split of {', '.join(SPLITS)}. Received: {name!r}.")
     images = _open_npy(directory / f"{name}_images.npy", dimensions=4)
-    labels = _open_npy(directory / f"{name}_labels.npy", dimensions=1)
+    labels = np.array(_open_npy(directory / f"{name}_labels.npy", dimensions=1))
     if len(images) != len(labels):
         raise InputError(
             f"{directory}: expected as many labels as images in {name}. Received: {len(labels)} and {len(images)}."
@@ -41,27 +43,50 @@ def open_split(name: str, directory: Path = PROCESSED) -> tuple[NDArray[np.uint8
 
 def read_classes(path: Path = SUMMARY) -> list[str]:
     """The names of the classes, in the order of their labels."""
-    return json.loads(path.read_text())["classes"]
+    return read_summary(path)["classes"]
 
 
-def take(array: NDArray, rows: NDArray[np.integer]) -> NDArray:
-    """Copy the rows named, in their order; of a memory-mapped array, without keeping in memory what was read."""
+def read_summary(path: Path = SUMMARY) -> dict[str, Any]:
+    """What preprocess says of the data set and its splits."""
+    return json.loads(path.read_text())
+
+
+def take(array: NDArray, rows: NDArray[np.integer] | range) -> NDArray:
+    """Copy the rows named, from 0 on, in their order.
+
+    Those of a memory-mapped array are read from its file: what is read by way of the mapping would stay in the
+    process' memory, with all that lies near it. Raises InputError where the file has become shorter.
+    """
+    if (
+        not isinstance(array, np.memmap)
+        or array.filename is None
+        or array.mode != "r"  # with "c", what was changed is in memory alone
+        or not array[:1].flags.c_contiguous
+    ):
+        return array[np.asarray(rows, np.intp)]
     copy = np.empty((len(rows), *array.shape[1:]), array.dtype)
-    for start in range(0, len(rows), PIECE):
-        copy[start : start + PIECE] = array[rows[start : start + PIECE]]
-        release(array)
+    first, stride, size = _place(array), array.strides[0], array[:1].nbytes
+    targets = copy.reshape(-1).view(np.uint8).data
+    together = PIECE if isinstance(rows, range) and rows.step == 1 and array.flags.c_contiguous else 1
+    with open(array.filename, "rb", buffering=0) as file:
+        for number in range(0, len(rows), together):
+            target = targets[number * size : (number + together) * size]
+            if os.preadv(file.fileno(), [target], first + stride * int(rows[number])) != len(target):
+                raise InputError(f"{array.filename}: expected {len(array)} rows. Received: fewer. {REMAKE}")
     return copy
 
 
-def release(array: NDArray) -> None:
-    """Hand back the memory that reading a memory-mapped array has taken; it can be read again.
+def pieces(array: NDArray) -> Iterator[NDArray]:
+    """Copies of all rows, in order, a piece at a time: the array may be larger than memory."""
+    for start in range(0, len(array), PIECE):
+        yield take(array, range(start, min(start + PIECE, len(array))))
 
-    Otherwise a process that goes through its data keeps all of it. Does nothing for other arrays, nor for one
-    mapped with mode "c", whose changes are in that memory alone.
-    """
-    mapping = getattr(array, "_mmap", None)
-    if mapping is not None and array.mode != "c":  # type: ignore[attr-defined]
-        mapping.madvise(mmap.MADV_DONTNEED)
+
+def _place(array: np.memmap) -> int:
+    """Where in its file the array begins; `array.offset` is that of the whole of which this may be a part."""
+    start = array.offset - array.offset % mmap.ALLOCATIONGRANULARITY  # what is mapped begins with a page
+    mapping = np.frombuffer(array._mmap, np.uint8, count=1)  # type: ignore[attr-defined]
+    return start + array.ctypes.data - mapping.ctypes.data
 
 
 def load_split(name: str, normalize: bool = True, directory: Path = PROCESSED) -> tuple[NDArray, NDArray[np.uint8]]:

@@ -1,24 +1,62 @@
-"""Random changes of training images: shifted, rotated, zoomed, sheared."""
+"""Random changes of training images: of their colours, mirrored, shifted, rotated, zoomed, sheared."""
 
 import math
 
 import tensorflow as tf
 
+from cnn.network.shards import total
 from cnn.settings import schema
+
+# What red, green and blue add to what the eye sees as brightness: luma of ITU-R BT.601.
+LUMA = (0.299, 0.587, 0.114)
 
 
 def augment(images: tf.Tensor, limits: schema.Augment, seed: tf.Tensor) -> tf.Tensor:
-    """Move each image (n, height, width, channels) float32 by its own random affine map; the same for the same seed.
+    """Change each image (n, height, width, channels) float32 by draws of its own; the same for the same seed.
 
-    seed: (2,) int32. Pixels from outside the image are 0, those in between are interpolated.
+    seed: (2,) int32. First come the colours, then the mirror, then the affine map.
     """
-    if not any(limits.model_dump().values()):
-        return images
-    count, height, width, _ = images.shape
-    draws = tf.random.stateless_uniform((5, count), seed, -1, 1, alg="philox")
+    # All are drawn, whatever the limits are, so that a limit changes nothing but its own kind of change.
+    draws = tf.random.stateless_uniform((11, images.shape[0]), seed, -1, 1, alg="philox")
+    if limits.brightness or limits.contrast or limits.saturation:
+        images = _recoloured(images, limits, draws[6:9])
+    if limits.flip:
+        images = tf.where(draws[5, :, None, None, None] < 0, tf.reverse(images, [2]), images)
+    if limits.shift or limits.crop or limits.rotate or limits.zoom or limits.shear:
+        images = _moved(images, limits, draws[:5], draws[9:])
+    return images
+
+
+def _recoloured(images: tf.Tensor, limits: schema.Augment, draws: tf.Tensor) -> tf.Tensor:
+    """Multiply saturation, contrast and brightness by factors within 1 plus or minus the limits.
+
+    As the field has it: saturation goes away from each pixel's own grey, contrast away from the mean grey of the
+    image, brightness away from black. What leaves the range of pixels is not cut off, so that images in [0, 255] and
+    in [0, 1] are changed alike. Images of one channel have no saturation. draws: (3, n) in [-1, 1).
+    """
+    bright, strong, colourful = (
+        1 + draws[row, :, None, None, None] * limit
+        for row, limit in enumerate((limits.brightness, limits.contrast, limits.saturation))
+    )
+    grey = images
+    if images.shape[-1] == 3:
+        grey = total(images[..., channel, None] * share for channel, share in enumerate(LUMA))
+        images = grey + (images - grey) * colourful
+    mean = tf.reduce_mean(grey, axis=(1, 2, 3), keepdims=True)
+    return (mean + (images - mean) * strong) * bright
+
+
+def _moved(images: tf.Tensor, limits: schema.Augment, draws: tf.Tensor, cuts: tf.Tensor) -> tf.Tensor:
+    """Move each image by an affine map. draws: (5, n) in [-1, 1); cuts: (2, n) likewise.
+
+    Pixels from outside the image are 0, those in between are interpolated. `crop` alone moves by whole pixels, so
+    that nothing is interpolated, which would blur: a random crop of the image with a frame of 0 around it.
+    """
+    _, height, width, _ = images.shape
     angle = draws[0] * (limits.rotate * math.pi / 180)
     scale = 1 + draws[1] * limits.zoom
-    right, down = draws[2] * limits.shift, draws[3] * limits.shift
+    whole = tf.floor(cuts * (limits.crop + 0.5) + 0.5)  # each from -crop to crop as often
+    right, down = draws[2] * limits.shift + whole[0], draws[3] * limits.shift + whole[1]
     cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
     slant = draws[4] * limits.shear
     xx, xy, yx, yy = cosine, cosine * slant - sine, sine, sine * slant + cosine

@@ -93,9 +93,8 @@ def fingerprint(data: list[NDArray], settings: list[str]) -> str:
         digest.update(f"{platform.node()} {machine.cpu_model()}".encode())  # these bits are this machine's own
     for array in data:
         digest.update(f"{array.dtype} {array.shape}".encode())
-        for start in range(0, len(array), 4096):  # a piece at a time: the array may be larger than memory
-            digest.update(array[start : start + 4096].tobytes())
-            arrays.release(array)
+        for piece in arrays.pieces(array):
+            digest.update(piece.tobytes())
     return digest.hexdigest()
 
 

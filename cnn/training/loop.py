@@ -15,6 +15,7 @@ from cnn.process.errors import InputError
 from cnn.settings import schema
 from cnn.storage import arrays
 from cnn.training.checkpoint import Checkpoint, Progress, Row, fingerprint
+from cnn.training.class_weights import class_weights
 from cnn.training.rates import learning_rates
 from cnn.training.step import Step
 
@@ -41,7 +42,8 @@ def train_cnn_model(
     `options.checkpoint_seconds`. A training that was killed goes on from there, to the same bits.
     after_epoch: called with the rows so far, first of all with those of a training that goes on.
     Returns a row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate (the last one used).
-    Loss and accuracy are means over the epoch, as the weights change. An incomplete last batch is left out;
+    Loss and accuracy are means over the epoch, as the weights change; the loss is the one that is made smaller, with
+    `label_smoothing` and `class_weights`. An incomplete last batch is left out;
     which images are in it changes with each epoch. Raises InputError where the data is less than a batch,
     where it or the network does not fit into memory, or where training diverges.
     """
@@ -53,7 +55,7 @@ def train_cnn_model(
     held = min(len(images), max(CHUNK, options.batch_size)) * images[:1].nbytes
     measured_at_once = min(len(validation[1]), VALIDATION_BATCH) if validation else 0
     memory.require_training(model, options.batch_size, held, max(measured_at_once, TRIED))
-    step = Step(model, images.dtype, options)
+    step = Step(model, images.dtype, options, class_weights(labels, model.output_shape[-1], options))
     validate = _validator(model, validation)
     settings = [saved.describe(model), options.model_dump_json()]
     key = fingerprint([images, labels, *(validation or ())], settings) if checkpoint_path else ""

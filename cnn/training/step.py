@@ -18,14 +18,29 @@ class Step:
     the replicas. `variables`: all that training changes.
     """
 
-    def __init__(self, model: keras.Sequential, dtype: np.dtype, options: schema.Train):
-        """dtype: of the images that will come. An optimizer without state is made for the model."""
+    def __init__(
+        self,
+        model: keras.Sequential,
+        dtype: np.dtype,
+        options: schema.Train,
+        weights: NDArray[np.float32] | None = None,
+    ):
+        """dtype: of the images that will come; weights: of each class, as `class_weights` gives them.
+
+        An optimizer without state is made for the model.
+        """
         self._model = model
         self._logits = logits_of(model)
         self._options = options
+        self._weights = weights
         self._strategy = tf.distribute.get_strategy()
         adam, sgd = keras.optimizers.Adam, keras.optimizers.SGD
-        self._optimizer = adam() if options.optimizer == "adam" else sgd(momentum=0.9, nesterov=True)
+        decay = options.weight_decay or None
+        self._optimizer = (
+            adam(weight_decay=decay)
+            if options.optimizer == "adam"
+            else sgd(momentum=0.9, nesterov=True, weight_decay=decay)
+        )
         self._optimizer.build(model.trainable_variables)
         self.variables = [*model.variables, *self._optimizer.variables]
         # AutoGraph would rewrite Keras' code, to no end, in more time than all the rest of the tracing takes.
@@ -86,7 +101,10 @@ class Step:
         images = augment(tf.cast(images, tf.float32), self._options.augment, seed)
         with tf.GradientTape() as tape:
             logits = self._logits(images, training=True)
-            loss = tf.reduce_sum(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            if self._weights is not None:
+                losses *= tf.gather(self._weights, labels)
+            loss = tf.reduce_sum(losses)
             mean = loss / self._options.batch_size
         hits = tf.reduce_sum(tf.cast(tf.argmax(logits, 1, tf.int32) == labels, tf.float32))
         return tf.stack([loss, hits]), tape.gradient(mean, self._model.trainable_variables)

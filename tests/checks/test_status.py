@@ -1,242 +1,156 @@
-"""checks.status: dvc.yaml agrees with the code, metrics/ with dvc.lock; where they do not, the fault is named."""
+"""`python -m checks.status`: each kind of fault in the whole project, its exit code, and what JSON has of it."""
 
+import json
+import re
 import shutil
-import subprocess
 
 import pytest
 import yaml
 
-from checks import status
-from tests import tiny
+from tests.test_pipeline import copy_of_the_project
+
+pytestmark = pytest.mark.slow  # a project that has run; and DVC is asked each time
+
+AGREE = "status: parameters, code, dvc.yaml, dvc.lock, outputs, metrics/ and gates agree"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project that has run, committed with gates that it keeps."""
+    project = copy_of_the_project(tmp_path_factory.mktemp("status"))
+    (project.folder / "checks/gates.yaml").write_text("floors: {validation.accuracy: 0.1}\n")
+    project.repro()
+    project.run("git", "add", ".")
+    project.run("git", "commit", "--quiet", "--message=result")
+    return project
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """What status looks at, as committed, in a git repository of its own; `change` edits dvc.yaml or dvc.lock."""
-    for name in ("stages", "cnn"):
-        (tmp_path / name).symlink_to(tiny.ROOT / name)
-    for name in ("dvc.yaml", "dvc.lock", "params.schema.json"):
-        shutil.copy(tiny.ROOT / name, tmp_path)
-    shutil.copytree(tiny.ROOT / "metrics", tmp_path / "metrics")
-    shutil.copytree(tiny.ROOT / ".dvc", tmp_path / ".dvc", ignore=lambda *_: {"cache", "tmp"})
-    for command in (["init", "--quiet"], ["add", "metrics"]):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def status(project):
+    """A function: what status says in the project, which is brought back to its commit afterwards."""
+    yield lambda *options, code=0: project.run("python", "-m", "checks.status", *options, status=code).splitlines()
+    project.run("git", "reset", "--quiet", "--hard")
+    project.run("git", "clean", "--quiet", "-fd")
+    project.run("dvc", "checkout", "--quiet", "--force")
 
 
-@pytest.fixture
-def change(project):
-    """A function: apply a function to the stages of dvc.yaml or dvc.lock."""
-
-    def edit(function, name="dvc.yaml"):
-        document = yaml.safe_load((project / name).read_text())
-        function(document["stages"])
-        (project / name).write_text(yaml.safe_dump(document))
-
-    return edit
+def test_a_committed_result_agrees(status):
+    assert status() == [AGREE]
 
 
-def test_the_committed_project_has_no_fault(project):
-    assert status.faults() == []
+def test_a_fresh_clone_has_no_fault_and_says_that_nothing_was_made(project, tmp_path):
+    project.run("git", "clone", "--quiet", ".", str(tmp_path / "clone"))
+    before, project.folder = project.folder, tmp_path / "clone"
+    try:
+        said = project.run("python", "-m", "checks.status")
+    finally:
+        project.folder = before
+    assert said.splitlines() == ["note: nothing has been made here yet: `make run`", AGREE]
+
+
+def break_gate(project):
+    (project.folder / "checks/gates.yaml").write_text("floors: {validation.accuracy: 1.5}\n")
+
+
+def break_regressions(project):
+    (project.folder / "checks/gates.yaml").write_text("regressions: {validation.acuracy: 0.1}\n")
+
+
+def forget(project):
+    project.run("git", "rm", "--quiet", "--cached", "metrics/history.csv")
+
+
+def conflict(project):
+    lock = project.folder / "dvc.lock"
+    lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}=======\n")
+
+
+def edit_lock(project):
+    lock = project.folder / "dvc.lock"
+    document = yaml.safe_load(lock.read_text())
+    document["stages"]["train"]["outs"][0]["md5"] = "f" * 32
+    lock.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def damage_noise(project):
+    (project.folder / "metrics/noise.csv").write_text("metric\n")
 
 
 FAULTS = {
-    "own script": (
-        lambda stages: stages["train"]["deps"].remove("stages/train.py"),
-        "train: stages/train.py is imported, and not among its deps.",
+    "parameters": (lambda project: project.set(train={"epochs": 0}), "parameters invalid: params.yaml is not valid"),
+    "stale": (
+        lambda project: project.set(train={"epochs": 7}),
+        "pipeline stale: train has not run since these changed: train.epochs (1, now 7). To go on: `dvc repro`",
     ),
-    "room": (
-        lambda stages: stages["train"]["deps"].remove("cnn/training"),
-        "train: cnn/training is imported, and not among its deps.",
+    "missing": (
+        lambda project: (project.folder / "data/model/model.keras").unlink(),
+        "outputs missing: data/model/model.keras, which train makes, is not here.",
     ),
-    "room imported by another room": (
-        lambda stages: stages["evaluate"]["deps"].remove("cnn/process"),
-        "evaluate: cnn/process is imported, and not among its deps.",
+    "lock": (edit_lock, "dvc.lock edited: data/model/model.keras has the md5 ffffffffffff where train made it"),
+    "conflict": (conflict, "dvc.lock edited: it is half-written, or in a merge conflict. To go on: `make run`"),
+    "metrics": (
+        lambda project: (project.folder / "metrics/metrics.json").write_text("{}"),
+        "metrics not those of dvc.lock: metrics/metrics.json: not what dvc.lock says was made.",
     ),
-    "versions": (
-        lambda stages: stages["download"]["deps"].remove("requirements.txt"),
-        "download: requirements.txt is imported, and not among its deps.",
+    "git": (forget, "output not in git: metrics/history.csv: git does not have it. To go on: `git add"),
+    "code": (
+        lambda project: (project.folder / "stages/train.py").unlink(),
+        "dvc.yaml wrong: train: expected the script stages/train.py.",
     ),
-    "superfluous room": (
-        lambda stages: stages["download"]["deps"].append("cnn/network"),
-        "download: cnn/network is among its deps, and not imported.",
-    ),
-    "command": (
-        lambda stages: stages["evaluate"].update(cmd="python stages/evaluate.py"),
-        "evaluate: expected the command `python -m stages.evaluate`. Received: `python stages/evaluate.py`.",
-    ),
-    "description": (lambda stages: stages["preprocess"].pop("desc"), "preprocess: expected a `desc`."),
-    "frozen": (
-        lambda stages: stages["evaluate"].update(frozen=True),
-        "evaluate: frozen in dvc.yaml: DVC does not run it.",
-    ),
-    "an output that is not in git": (
-        lambda stages: stages["evaluate"]["metrics"].__setitem__(0, "metrics/metrics.json"),
-        "evaluate: expected metrics/metrics.json with `cache: false` under metrics/, and only there.",
-    ),
-    "an output that is not in the cache": (
-        lambda stages: stages["train"]["outs"].__setitem__(0, {"data/model/model.keras": {"cache": False}}),
-        "train: expected data/model/model.keras with `cache: false` under metrics/, and only there.",
-    ),
-    "an output that stays": (
-        lambda stages: stages["train"]["outs"].__setitem__(0, {"data/model/model.keras": {"persist": True}}),
-        "train: data/model/model.keras has `persist: true`: what a run does not write would stay.",
-    ),
-    "parameters": (
-        lambda stages: stages["evaluate"]["params"].remove("train.determinism"),
-        "evaluate: expected the params evaluate, train.determinism, as stages/evaluate.py says. "
-        "Received: ['evaluate'].",
-    ),
-    "a part of the parameters": (
-        lambda stages: stages["train"].update(params=["model.blocks", "train"]),
-        "train: expected the params model, train, as stages/train.py says. Received: ['model.blocks', 'train'].",
-    ),
-    "always": (
-        lambda stages: stages["train"].update(always_changed=True),
-        "train: `always_changed` runs it where nothing has changed.",
-    ),
-    "another folder": (
-        lambda stages: stages["train"].update(wdir="data"),
-        "train: expected no `wdir`: outputs are named from the project's root.",
-    ),
-    "an output that was never made": (
-        lambda stages: stages["train"]["outs"].append("data/model/more"),
-        "train: data/model/more is an output in dvc.yaml, and not in dvc.lock.",
-    ),
+    "gate": (break_gate, "gate broken: validation.accuracy is "),
+    "gates": (break_regressions, "gates invalid: regressions.validation.acuracy: metrics/details.csv has no such"),
+    "noise": (damage_noise, "noise invalid: metrics/noise.csv: expected the columns metric, mean"),
 }
 
 
-@pytest.mark.parametrize(("edit", "fault"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_named(change, edit, fault):
-    change(edit)
-    assert status.faults() == [fault]
+@pytest.mark.parametrize(("spoil", "line"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_ends_it_with_1_and_is_named_with_its_kind(project, status, spoil, line):
+    spoil(project)
+    said = status(code=1)
+    assert [found for found in said if found.startswith(line)], said
+    assert AGREE not in said
 
 
-def test_a_metric_that_was_edited_is_named(project):
-    path = project / "metrics/metrics.json"
-    path.write_text(path.read_text().replace("0.9", "0.99", 1))
-    assert status.faults() == ["metrics/metrics.json: not what dvc.lock says was made: run `dvc repro`."]
-
-
-def test_a_metric_taken_out_of_both_files_is_named(change):
-    change(lambda stages: stages["evaluate"].pop("metrics"))
-    is_metrics = "metrics/metrics.json".__eq__
-
-    def forget(stages):
-        stages["evaluate"]["outs"] = [out for out in stages["evaluate"]["outs"] if not is_metrics(out["path"])]
-
-    change(forget, "dvc.lock")
-    assert status.faults() == [
-        "metrics/metrics.json: in git, and no stage makes it: remove it, or name it in dvc.yaml."
+def test_json_has_kind_and_message_of_each_fault_and_the_notes(project, status):
+    break_gate(project)
+    shutil.rmtree(project.folder / "data/raw")
+    (project.folder / "metrics/noise.csv").write_text(
+        "metric,mean,standard_deviation,low,high,seeds,varied,measured_for\ntest.loss,1,0.1,1,1,2,train.seed,00\n"
+    )
+    report = json.loads("\n".join(status("--json", code=1)))
+    assert [fault["kind"] for fault in report["faults"]] == ["gate broken", "outputs missing"]
+    sentence = (
+        r"validation\.accuracy is [01]\.\d+, and its whole interval, [^.]*\.\d+ to [01]\.\d+ \(95 % Wilson\), lies .*"
+    )
+    assert re.fullmatch(sentence, report["faults"][0]["message"])
+    assert report["notes"] == [
+        "metrics/noise.csv was measured for other parameters than those of dvc.lock: `make noise`"
     ]
 
 
-PLAIN = "expected a plain file in git"
-FILES = {
-    "a link": (
-        lambda folder: (folder / "metrics/final.json").symlink_to("../other.json"),
-        PLAIN,
-    ),
-    "a link to a folder": (
-        lambda folder: (folder / "metrics/final").symlink_to("../docs"),
-        PLAIN,
-    ),
-    "a link to nothing": (
-        lambda folder: (folder / "metrics/x").symlink_to("accuracy 1"),
-        PLAIN,
-    ),
-    "a file": (lambda folder: (folder / "metrics/final.json").write_text("{}"), "in git, and no stage makes it"),
-    "a file with another alphabet": (
-        lambda folder: (folder / "metrics/métrique.json").write_text("{}"),
-        "in git, and no stage makes it",
-    ),
-    "another pipeline": (
-        lambda folder: (folder / "lab-dvc.yaml").rename(folder / "lab/dvc.yaml"),
-        "expected one dvc.yaml",
-    ),
-    "settings of one machine": (
-        lambda folder: (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n"),
-        "its settings are for one machine",
-    ),
-}
+def test_regressions_are_judged_where_a_base_is_given(project, status):
+    (project.folder / "checks/gates.yaml").write_text("regressions: {validation.accuracy: 0}\n")
+    note = "note: regressions were not judged: `make check BASE=main` judges them against main"
+    assert status() == [note, AGREE]
+    assert status("--base", "main") == [AGREE]
+    (line,) = status("--base", "no-such-branch", code=2)
+    assert line.startswith("status: no-such-branch: expected a commit, branch, tag or DVC experiment.")
 
 
-@pytest.mark.parametrize(("make", "fault"), FILES.values(), ids=FILES)
-def test_a_file_in_git_that_could_stand_in_for_a_result_is_named(project, make, fault):
-    (project / "lab").mkdir()
-    (project / "lab-dvc.yaml").write_text("stages: {}\n")
-    make(project)
-    subprocess.run(["git", "add", "--force", "metrics", "lab", ".dvc"], check=True)
-    (line,) = status.faults()
-    assert fault in line
+def test_a_reader_that_has_gone_is_no_traceback(project, status):
+    break_gate(project)
+    assert project.run("bash", "-c", "python -m checks.status | true") == ""
 
 
-def test_a_file_that_dvc_yaml_shows_and_no_stage_makes_is_named(project):
-    with open(project / "dvc.yaml", "a") as file:
-        file.write("metrics:\n- final.json\n")
-    assert status.faults() == ["dvc.yaml shows final.json, which no stage makes."]
+def test_what_cannot_be_judged_ends_it_with_2(project, status):
+    (project.folder / "dvc.yaml").write_text("stages: [\n")
+    assert status(code=2) == ["status: expected stages in a committed dvc.yaml: run `dvc repro` and commit it."]
 
 
-def test_a_stage_without_a_script_is_named(change):
-    change(lambda stages: stages.update(report={"cmd": "true"}))
-    assert "report: expected the script stages/report.py." in status.faults()
-
-
-def test_a_section_that_is_indented_is_read_as_dvc_reads_it(project):
-    (project / ".dvc/config").write_text("[core]\n    analytics = false\n  [hydra]\n    enabled = true\n")
-    assert status.faults() == [".dvc/config: hydra.enabled can change what `dvc repro` does: remove it."]
-
-
-def test_a_damaged_setting_is_one_line(project):
-    (project / ".dvc/config").write_text("[core\n")
-    assert status.main().startswith("status: config: expected DVC's settings. Received: ")
-
-
-def test_dvc_ignores_all_that_git_ignores_beside_the_code():
-    """Otherwise a room's hash has a file in it that no one else has."""
-    ignored = {line.rstrip("/") for line in (tiny.ROOT / ".gitignore").read_text().split()}
-    assert ignored - {".venv", "dvc_plots"} <= set((tiny.ROOT / ".dvcignore").read_text().split())
-
-
-def test_stages_that_only_one_file_has_are_named(change):
-    change(lambda stages: stages.pop("evaluate"))
-    assert "evaluate: in dvc.lock, and no stage in dvc.yaml." in status.faults()
-    change(lambda stages: stages.pop("train"), "dvc.lock")
-    assert "train: a stage in dvc.yaml, and not in dvc.lock." in status.faults()
-
-
-@pytest.mark.parametrize("setting", ["[cache]\n    dir = /tmp/other\n", "[core]\n    no_scm = true\n"])
-def test_a_setting_of_dvc_that_can_change_a_run_is_named(project, setting):
-    (project / ".dvc/config").write_text(setting)
-    (line,) = status.faults()
-    assert line.startswith(".dvc/config: ")
-    assert "can change what `dvc repro` does" in line
-
-
-def test_a_remote_is_no_fault(project):
-    (project / ".dvc/config").write_text("['remote \"store\"']\n    url = s3://bucket\n[core]\n    remote = store\n")
-    assert status.faults() == []
-
-
-@pytest.mark.parametrize("content", ["", "[1, 2]", "stages: 5", "stages:\n  train: 5", "a: ["])
-def test_a_damaged_lock_is_one_line(project, content):
-    (project / "dvc.lock").write_text(content)
-    assert status.main() == "status: expected stages in a committed dvc.lock: run `dvc repro` and commit it."
-
-
-def test_every_fault_is_named_at_once(change):
-    def spoil(stages):
-        for stage in stages.values():
-            stage["deps"].remove("cnn/process")
-            stage["cmd"] = "true"
-
-    change(spoil)
-    assert len(status.faults()) == 2 * 4
-
-
-def test_a_stale_schema_is_named(project):
-    (project / "params.schema.json").write_text("{}")
-    assert status.faults() == [
-        "params.schema.json is out of date: python -m cnn.settings.params --schema > params.schema.json"
-    ]
+def test_a_fault_is_said_also_where_dvc_refuses_to_answer(project, status):
+    break_gate(project)
+    with open(project.folder / "dvc.yaml", "a") as file:
+        file.write("unknown_key: 1\n")
+    fault, unjudged, *_ = status(code=1)
+    assert fault.startswith("gate broken: ")
+    assert unjudged.startswith("status: DVC cannot say what has changed: ")

@@ -119,6 +119,17 @@ def test_shifted_views_are_averaged(rich):
     np.testing.assert_allclose(predictor(rich, shift=2)(images, 9), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("shift", [0, 2])
+def test_an_image_and_its_mirror_image_are_taken_for_the_same(rich, shift):
+    """Their outputs are the mean of both, each with its shifted views."""
+    images, _ = tiny.bars(9)
+    plain, mirrored = predictor(rich, shift), predictor(rich, shift, flip=True)
+    expected = (plain(images, 9) + plain(images[:, :, ::-1], 9)) / 2
+    assert np.abs(plain(images, 9) - expected).max() > 1e-3
+    np.testing.assert_allclose(mirrored(images, 9), expected, atol=1e-6)
+    np.testing.assert_allclose(mirrored(images[:, :, ::-1], 9), expected, atol=1e-6)
+
+
 def test_no_images_give_no_predictions(rich):
     probabilities = predictor(rich)(np.empty((0, *tiny.SHAPE), np.uint8), 10)
     assert probabilities.shape == (0, tiny.CLASSES)

@@ -192,15 +192,17 @@ def test_what_evaluate_cannot_predict_is_refused(left, images):
     model = build()
     left(memory.prediction_bytes(model, 192) + 1)
     for batch_size in (1, 192, *([MEGA] if images == 192 else [])):  # a batch has no more images than there are
-        memory.require_prediction(model, batch_size, images, 0)
-    with pytest.raises(InputError) as refused:
-        memory.require_prediction(model, min(images, 193) if images > 192 else 192, images, 1)
-    assert re.fullmatch(
-        r"evaluate\.batch_size: expected a batch that fits into the 0\.\d GB of memory that are free\. Received: "
-        r"19[23], which needs about 0\.\d GB\. "
-        r"Lower it, set evaluate\.shift to 0, or lower the filters in model\.blocks\.",
-        str(refused.value),
-    )
+        memory.require_prediction(model, batch_size, images, 0, False)
+    more = [(193, 0, False)] if images > 192 else [(192, 1, False), (192, 0, True)]
+    for batch_size, shift, flip in more:
+        with pytest.raises(InputError) as refused:
+            memory.require_prediction(model, batch_size, images, shift, flip)
+        assert re.fullmatch(
+            r"evaluate\.batch_size: expected a batch that fits into the 0\.\d GB of memory that are free\. Received: "
+            r"19[23], which needs about 0\.\d GB\. Lower it, set evaluate\.shift to 0 and evaluate\.flip to false, "
+            r"or lower the filters in model\.blocks\.",
+            str(refused.value),
+        )
 
 
 def test_what_just_fits_is_let_through(left):

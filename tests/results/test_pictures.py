@@ -7,7 +7,7 @@ import yaml
 
 from cnn.network.batch_norm import fold_batch_norm
 from cnn.network.build import build_cnn_model
-from cnn.results import figures, metrics, pictures, tables
+from cnn.results import confusion, figures, metrics, pictures, tables
 from cnn.storage import paths
 from cnn.training import history
 from tests import tiny
@@ -63,8 +63,8 @@ def test_each_split_has_its_matrix_and_mistakes_are_those_of_validation(tmp_path
     right = pd.DataFrame({"split": "test", "index": range(20), "actual": labels, "predicted": labels, "confidence": 1})
     wrong = right.assign(split="validation", predicted=(labels + 1) % 3)
     drawn = {}
-    for name in ("draw_confusion", "draw_mistakes"):
-        monkeypatch.setattr(figures, name, lambda *arguments, name=name: drawn.update({name: arguments}))
+    for module, name in ((confusion, "draw_confusion"), (figures, "draw_mistakes")):
+        monkeypatch.setattr(module, name, lambda *arguments, name=name: drawn.update({name: arguments}))
     pictures.draw_all(model, CLASSES, pd.concat([wrong, right]), {"validation": images, "test": images[::-1]})
     matrices = drawn["draw_confusion"][0]
     assert list(matrices) == ["validation", "test"]

@@ -148,9 +148,10 @@ KEYS = [
     ("download:", "modle: {}\ndownload:", "modle: unknown key. Did you mean 'model'?"),
     ("download:", "seed: 42\ndownload:", f"seed: unknown key. Expected one of: {SECTIONS}."),
     (
-        "{shift: 0",
-        "{turn: 0, shift: 0",
-        "train.augment.turn: unknown key. Expected one of: shift, rotate, zoom, shear.",
+        "    rotate: 0",
+        "    turn: 0\n    rotate: 0",
+        "train.augment.turn: unknown key. Expected one of: shift, crop, rotate, zoom, shear, flip, brightness, "
+        "contrast, saturation.",
     ),
     ("download:", "7: 1\ndownload:", "7: Keys should be strings. Received: 1."),
     # the rows of the network
@@ -179,9 +180,9 @@ KEYS = [
 
 
 def with_value(text, path, value):
-    """The text of params.yaml with another value for a key of one of its sections: `section.key`."""
+    """The text of params.yaml with another value for a key of one of its sections, `section.key`, and all below it."""
     section, key = path.split(".")
-    pattern = rf"(?ms)^({section}:\n.*?^  {key}:) .*?$"
+    pattern = rf"(?ms)^({section}:\n.*?^  {key}:) [^\n]*(\n    [^\n]*)*$"
     text, count = re.subn(pattern, lambda match: f"{match[1]} {value}", text, count=1)
     assert count == 1
     return text

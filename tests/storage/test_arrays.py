@@ -138,18 +138,46 @@ def test_images_and_labels_of_different_number_are_refused(processed):
     assert str(caught.value) == f"{processed}: expected as many labels as images in train. Received: 5 and 6."
 
 
-@pytest.mark.parametrize("mapped", [True, False])
-def test_rows_are_taken_in_the_order_named(tmp_path, mapped):
-    array = np.random.default_rng(0).integers(0, 256, (3000, 3, 4, 1), np.uint8)
+@pytest.fixture
+def stored(tmp_path):
+    """An array of 3,000 images, and the same from a file, memory-mapped."""
+    array = np.random.default_rng(0).integers(0, 256, (3000, 3, 4, 2), np.uint8)
     np.save(tmp_path / "array.npy", array)
-    source = np.load(tmp_path / "array.npy", "r") if mapped else array
-    rows = np.random.default_rng(1).integers(0, 3000, 2 * arrays.PIECE + 5)
-    taken = arrays.take(source, rows)
+    return array, np.load(tmp_path / "array.npy", "r")
+
+
+PARTS = {
+    "whole": lambda array: array,
+    "end": lambda array: array[1000:],
+    "every seventh": lambda array: array[5::7],
+    "back to front": lambda array: array[::-1],
+    "part of each image": lambda array: array[:, 1:, ::2],
+    "no memory map": lambda array: np.array(array),
+}
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize(
+    "rows",
+    [[0], [5, 5, 1], np.random.default_rng(1).integers(0, 400, 50), range(7, 300), range(3, 90, 2), range(0)],
+    ids=str,
+)
+def test_rows_are_taken_in_the_order_named(stored, part, rows):
+    array, mapped = (part(one) for one in stored)
+    taken = arrays.take(mapped, rows)
     assert taken.flags.writeable, "a copy, whatever becomes of the file"
-    np.testing.assert_array_equal(taken, array[rows])
+    np.testing.assert_array_equal(taken, array[np.array(rows, int)], strict=True)
 
 
-def test_what_was_read_of_a_mapping_leaves_memory_and_can_be_read_again(tmp_path):
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+def test_pieces_are_all_rows_in_order(stored, part):
+    array, mapped = (part(one) for one in stored)
+    pieces = list(arrays.pieces(mapped))
+    assert max(map(len, pieces)) <= arrays.PIECE
+    np.testing.assert_array_equal(np.concatenate(pieces), array)
+
+
+def test_what_is_taken_does_not_stay_in_memory(tmp_path):
     def mapped_kilobytes():
         status = Path("/proc/self/status").read_text()
         return int(re.search(r"RssFile:\s*(\d+) kB", status)[1])
@@ -157,19 +185,28 @@ def test_what_was_read_of_a_mapping_leaves_memory_and_can_be_read_again(tmp_path
     np.save(tmp_path / "array.npy", np.ones((1 << 15, 1 << 10), np.uint8))  # 32 MB
     array = np.load(tmp_path / "array.npy", "r")
     before = mapped_kilobytes()
+    assert arrays.take(array, np.arange(0, 1 << 15, 2)).sum() == 1 << 24
+    assert sum(int(piece.sum()) for piece in arrays.pieces(array)) == 1 << 25
+    assert mapped_kilobytes() - before < 1_000
     assert int(array.sum()) == 1 << 25
-    assert mapped_kilobytes() - before > 30_000
-    arrays.release(array)
-    assert mapped_kilobytes() - before < 2_000
-    assert int(array.sum()) == 1 << 25
+    assert mapped_kilobytes() - before > 30_000, "as it would by way of the mapping"
 
 
-def test_changes_that_only_memory_holds_are_kept(tmp_path):
+def test_changes_that_only_memory_holds_are_taken(tmp_path):
     np.save(tmp_path / "array.npy", np.zeros((100, 4), np.uint8))
     array = np.load(tmp_path / "array.npy", "c")
     array[7] = 9
-    arrays.release(array)
-    assert array[7].tolist() == [9, 9, 9, 9]
+    assert arrays.take(array, [7]).tolist() == [[9, 9, 9, 9]]
+
+
+def test_a_file_that_became_shorter_is_told(stored):
+    _, mapped = stored
+    path = Path(mapped.filename)
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size - 1)
+    with pytest.raises(InputError) as caught:
+        arrays.take(mapped, [2999])
+    assert str(caught.value) == f"{path}: expected 3000 rows. Received: fewer. {MEND}"
 
 
 def test_the_classes_are_read_in_the_order_of_their_labels(tmp_path):

@@ -275,6 +275,7 @@ OTHER = {
     "epochs": {"epochs": 3},
     "learning rate": {"learning_rate": 0.02},
     "optimizer": {"optimizer": "sgd"},
+    "class weights": {"class_weights": "balanced"},
     "augmentation": VARIANTS["augmentation"][1],
     "activation": {"model": {"activation": "elu"}},
     "an image": {"data": (changed(IMAGES), LABELS)},

@@ -40,6 +40,19 @@ def test_steps_are_those_of_plain_keras(optimizer, size):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_weight_decay_takes_a_share_of_each_weight_away_beside_the_step(optimizer):
+    """Decoupled from the gradient (I. Loshchilov, F. Hutter, arXiv:1711.05101): rate times decay of what it was."""
+    before, after = network().get_weights(), {}
+    for decay in (0.0, 0.5):
+        model = network()
+        options = tiny.train_options(optimizer=optimizer, weight_decay=decay, batch_size=150)
+        Step(model, IMAGES.dtype, options).run(IMAGES, LABELS.astype(np.int32), np.full(1, 0.01, np.float32), 0)
+        after[decay] = model.get_weights()
+    for start, plain, decayed in zip(before, after[0.0], after[0.5], strict=True):
+        np.testing.assert_allclose(plain - decayed, 0.01 * 0.5 * start, atol=1e-7)
+
+
 def test_right_answers_are_counted_before_the_step():
     model = network()
     expected = int((np.asarray(model(IMAGES.astype(np.float32))).argmax(axis=1) == LABELS).sum())

@@ -1,0 +1,1 @@
+"""A picture in, a class out. For `python -m cnn.predict`."""
