@@ -51,7 +51,9 @@ def test_pictures_become_splits_in_the_order_of_their_paths(tmp_path, write):
     summary = write(validation_fraction=0.25, test_fraction=0.2)
     assert [summary[split]["per_class"] for split in SPLITS] == [[12, 12], [4, 4], [4, 4]]
     assert (summary["dataset"], summary["shape"], summary["classes"]) == ("pets", [8, 6, 3], ["ant", "bee"])
-    assert set(summary) == {"dataset", "shape", "classes", *SPLITS, "duplicates_across"}, "and nothing that is odd"
+    assert set(summary) == {"dataset", "shape", "fit", "classes", *SPLITS, "duplicates_across"}, (
+        "and nothing that is odd"
+    )
     everything = [np.asarray(picture((0, label, index))).tobytes() for label in (0, 1) for index in range(20)]
     rows = {name: [image.tobytes() for image in open_split(name, tmp_path / "processed")[0]] for name in SPLITS}
     assert sorted(sum(rows.values(), [])) == sorted(everything)
