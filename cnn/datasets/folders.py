@@ -110,7 +110,7 @@ def _files(root: Path, ignored: Counter[str]) -> Iterator[str]:
     inside = os.path.join(os.path.realpath(root), "")
     outside = []
     for path, entry in _walk(root):
-        if entry.is_symlink() and not os.path.realpath(entry.path).startswith(inside):
+        if entry.is_symlink() and not os.path.join(os.path.realpath(entry.path), "").startswith(inside):
             outside.append(repr(path))
         elif kind := _unwanted(entry):
             ignored[kind] += 1

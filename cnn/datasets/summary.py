@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnn.datasets import duplicates
 from cnn.datasets.dataset import DataSet
-from cnn.datasets.duplicates import Digests
+from cnn.datasets.duplicates import Groups
 from cnn.settings.schema import Preprocess
 
 UNEQUAL = 10  # times as many images in one class as in another: said
@@ -21,45 +22,44 @@ class Tally:
         self.per_class = np.zeros(classes, np.int64)
         # Integers: the same sums on every CPU, in whatever order they are added.
         self.values = self.total = self.squares = 0
-        self.digests: list[Digests] = [np.empty(0, "S16")]
 
-    def add(self, images: NDArray[np.uint8], labels: NDArray[np.uint8], digests: Digests) -> None:
-        """Count images (n, ...), their labels (n,) and the hashes of their pixels (n,)."""
+    def add(self, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+        """Count images (n, ...) and their labels (n,)."""
         histogram = np.bincount(images.ravel(), minlength=256)
         pixels = np.arange(256)
         self.per_class += np.bincount(labels, minlength=len(self.per_class))
         self.values += images.size
         self.total += int(histogram @ pixels)
         self.squares += int(histogram @ pixels**2)
-        self.digests.append(digests)
-
-    def different(self) -> Digests:
-        """The hashes of the images, each once."""
-        return np.unique(np.concatenate(self.digests))
 
     def summary(self) -> dict[str, Any]:
         """Counts; mean and standard deviation of the pixels (0 to 255), None where there are none."""
         mean = self.total / self.values if self.values else None
         variance = (self.squares * self.values - self.total**2) / self.values**2 if self.values else None
-        images = int(self.per_class.sum())
         return {
-            "images": images,
+            "images": int(self.per_class.sum()),
             "per_class": self.per_class.tolist(),
             "mean": mean,
             "standard_deviation": math.sqrt(variance) if variance is not None else None,
-            "duplicates": images - len(self.different()),
         }
 
 
-def summarize(data: DataSet, options: Preprocess, tallies: dict[str, Tally], found: dict[str, int]) -> dict[str, Any]:
-    """Describe the splits. found: what was left out, or is odd, and how many images; said where there are some."""
-    different = {name: tally.different() for name, tally in tallies.items()}
+def summarize(
+    data: DataSet, options: Preprocess, tallies: dict[str, Tally], groups: Groups, found: dict[str, int]
+) -> dict[str, Any]:
+    """Describe the splits.
+
+    groups: of each image of each split. found: what was left out, or is odd, and how many images; said where there
+    are some.
+    """
+    different = {split: duplicates.different(group) for split, group in groups.items()}
+    equal = {split: int(np.sum(group != duplicates.ALONE)) - len(different[split]) for split, group in groups.items()}
     return {
         "dataset": data.name,
         "shape": list(options.image.shape),
         "fit": options.fit,
         "classes": data.classes,
-        **{split: tally.summary() for split, tally in tallies.items()},
+        **{split: tally.summary() | {"duplicates": equal[split]} for split, tally in tallies.items()},
         "duplicates_across": {
             f"{one}-{other}": len(np.intersect1d(different[one], different[other], assume_unique=True))
             for one, other in combinations(tallies, 2)

