@@ -16,6 +16,7 @@ ROW = {"epoch": 1, "loss": 1.2, "accuracy": 0.5, "val_loss": None, "val_accuracy
 CLASSES = ["lying", "standing", "leaning"]
 NETWORKS = {
     "small": {},
+    "one layer to draw": {"blocks": tiny.blocks([4])},
     "folded, average, many blocks": {
         "blocks": tiny.blocks([5, 40, 3], kernel_size=2),
         "batch_norm": True,
@@ -25,7 +26,9 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("network", ["folded, average, many blocks", pytest.param("small", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "network", ["folded, average, many blocks", "one layer to draw", pytest.param("small", marks=pytest.mark.slow)]
+)
 def test_all_pictures_that_dvc_expects_are_drawn(tmp_path, monkeypatch, network):
     monkeypatch.chdir(tmp_path)
     images, labels = tiny.bars(20)
