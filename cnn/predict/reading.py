@@ -60,6 +60,8 @@ class Reader(NamedTuple):
 def find(names: list[str]) -> list[str]:
     """The pictures named, and all in folders named, in the order of their paths. Raises InputError without any."""
     found: list[str] = []
+    if STDIN in names and sys.stdin is None:
+        raise InputError(f"{STDIN}: expected a picture on standard input. Received: standard input that is closed.")
     for name in names:
         if os.path.isdir(name):
             inside = sorted(str(one) for one in Path(name).rglob("*") if _is_picture(one))
