@@ -19,6 +19,8 @@ def lend(clone: Path) -> list[str]:
 
     A copy, so that nothing that happens in the clone can change them.
     """
+    if not (clone / "dvc.lock").exists():  # it has never run: what it will read is not known
+        return []
     tracked = set(git("-C", str(clone), "ls-files", "-z").split("\0"))
     missing = []
     for stage in revision.stages(clone / "dvc.lock").values():

@@ -487,7 +487,7 @@ def test_a_fake_that_a_stage_does_not_overwrite_is_named(faked):
         options = {"metrics/metrics.json": {"cache": False, "persist": True}}
         edit(project, "dvc.yaml", lambda stages: stages["evaluate"].update(metrics=[options]))
         script = project.folder / "stages/evaluate.py"
-        script.write_text(script.read_text().replace("tables.write_headline(measured)", "pass"))
+        script.write_text(script.read_text().replace("tables.write_headline(answers)", "pass"))
 
     faked(fake, status=2)  # DVC itself misses the output: nothing can be said to be equal
 

@@ -106,7 +106,7 @@ def main() -> None:
     import pandas as pd
 
     from cnn.network import build, inference, saved
-    from cnn.results import figures, intervals, metrics
+    from cnn.results import confusion, figures, intervals, metrics
     from cnn.training import loop
 
     rng = np.random.default_rng(0)
@@ -130,7 +130,7 @@ def main() -> None:
         # Drawing does not depend on the kind.
         figures.draw_history(pd.DataFrame(history), place / "history.png")
         matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), 3)
-        figures.draw_confusion({"test": matrix}, ["one", "two", "three"], place / "confusion.png")
+        confusion.draw_confusion({"test": matrix}, ["one", "two", "three"], place / "confusion.png")
         paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         hashes = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     print(json.dumps(hashes))
