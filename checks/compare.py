@@ -27,7 +27,6 @@ OF_TEST = {"confusion.png"}  # the pictures that show test images as well
 def pair(a: Result, b: Result, splits: list[str]) -> dict[str, Any]:
     """All that is said of two results, as JSON has it."""
     known, lack = noise.of([a.params, b.params], splits)
-    notes = [f"{result.name}: {note}" for result in (a, b) for note in result.notes]
     pictures = [path for path in b.outputs if path.endswith(".png") and b.outputs[path] != a.outputs.get(path)]
     if "test" not in splits:
         pictures = [path for path in pictures if PurePath(path).name not in OF_TEST]
@@ -37,7 +36,7 @@ def pair(a: Result, b: Result, splits: list[str]) -> dict[str, Any]:
         "b": b.name,
         "commits": [a.commit, b.commit],
         "verdict": compared[0]["verdict"],
-        "notes": notes + [lack] * bool(lack),
+        "notes": verdict.doubts([a, b]) + [lack] * bool(lack),
         "parameters": differences(a.params, b.params),
         "inputs": [row["name"] for row in differences(a.inputs, b.inputs)],
         "splits": compared,
@@ -76,7 +75,7 @@ def several(results: list[Result], splits: list[str]) -> dict[str, Any]:
             place = {"place": ranked.place, "p_value": ranked.p_value, "parameters": changes}
             rows.append({"name": ranked.result.name, "accuracy": accuracy, **place})
         tables.append({"split": split, "rows": rows})
-    notes = [f"{result.name}: {note}" for result in results for note in result.notes]
+    notes = verdict.doubts(results)
     notes += [_beyond(known, split) for split in splits] if known else [lack]
     return {"notes": notes, "rankings": tables}
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from checks import revision
+from checks.committed import is_gits
 from checks.imports import imports
 from cnn.settings import params
 
@@ -50,7 +51,7 @@ def _output_faults(pipeline: revision.Stages) -> list[str]:
     lines = []
     for name, stage in pipeline.items():
         for path, options in revision.output_options(stage).items():
-            if options.get("cache", True) == path.startswith("metrics/"):
+            if options.get("cache", True) == is_gits(path):
                 lines.append(f"{name}: expected {path} with `cache: false` under metrics/, and only there.")
             if options.get("persist"):
                 lines.append(f"{name}: {path} has `persist: true`: what a run does not write would stay.")

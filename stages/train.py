@@ -29,7 +29,8 @@ def main() -> None:
     print(f"train: determinism {options.train.determinism}, {machine.threads()} threads", flush=True)
     rows = loop.train_cnn_model(model, images, labels, options.train, validation, paths.CHECKPOINT, history.write)
     known = familiar.learn(images, validation[0])
-    image = schema.Image(**dict(zip(("height", "width", "channels"), images.shape[1:], strict=True)))
+    height, width, channels = images.shape[1:]
+    image = schema.Image(height=height, width=width, channels=channels)
     about = card.Card(summary["dataset"], summary["classes"], image, summary["fit"], known)
     saved.save_model(model, entries=card.entries(about))
     paths.CHECKPOINT.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from cnn.comparison import git
-from cnn.comparison.flat import flat, locked_params
+from cnn.comparison.flat import differences, flat, locked_params
 from cnn.process.errors import InputError
 from cnn.results.tables import PREDICTED
 from cnn.storage import paths
@@ -141,8 +141,7 @@ def _check(predictions: pd.DataFrame, details: pd.DataFrame, classes: int, label
 
 def _unlike(document: dict[str, Any], params: dict[str, Any]) -> list[str]:
     """A note where params.yaml has other values than the run that dvc.lock describes."""
-    written = flat(document)
-    names = sorted(name for name in written | params if written.get(name) != params.get(name))
+    names = sorted(row["name"] for row in differences(params, flat(document)))
     if not names:
         return []
     return [f"params.yaml has another {', '.join(names)} than the run that made these results: run `dvc repro` there."]

@@ -1,11 +1,9 @@
 """Which of two results is better, on the same images?"""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from cnn.comparison.noise import Noise
 from cnn.comparison.paired import LEVEL, Paired, Z
@@ -69,6 +67,11 @@ def compare(a: Result, b: Result, split: str = "validation", noise: Noise | None
     return Comparison(split, verdict, reason, paired, paired.p_value(), rows, changed)
 
 
+def doubts(results: list[Result]) -> list[str]:
+    """What makes each of the results doubtful, with its name."""
+    return [f"{result.name}: {note}" for result in results for note in result.notes]
+
+
 def keyed(result: Result, split: str) -> pd.DataFrame:
     """The rows of a split. KEYS name an image: its pixels and its class; `copy` counts those that occur again."""
     table = result.predictions[result.predictions["split"] == split]
@@ -129,14 +132,8 @@ def _rows(a: Answers, b: Answers, paired: Paired) -> list[Row]:
             half = Z * float(np.std(drawn_b[name] - drawn_a[name], ddof=1))
             low, high = difference - half, difference + half
         if name == "calibration_error":
-            low, high = low - _chance(measured_b[name], drawn_b[name]), high + _chance(measured_a[name], drawn_a[name])
+            # Chance raises that of a calibrated network, hardly that of a badly calibrated one: it is no part of both.
+            low -= intervals.chance(measured_b[name], drawn_b[name])
+            high += intervals.chance(measured_a[name], drawn_a[name])
         rows.append(Row(name, measured_a[name], measured_b[name], difference, low, high))
     return rows
-
-
-def _chance(value: float, drawn: NDArray[np.float64]) -> float:
-    """By how much chance alone may have raised a calibration error (see `intervals.calibration_interval`).
-
-    It raises that of a calibrated network, and hardly that of a badly calibrated one: so it is no part of both.
-    """
-    return max(float(drawn.mean()) - value, 0.0) / (math.sqrt(2) - 1)

@@ -31,6 +31,6 @@ def comparison_of(base: str | None) -> Compared | None:
     a, b = revisions.read(base), revisions.read()
     known, lack = noise.of([a.params, b.params], [SPLIT])
     said = verdict.compare(a, b, SPLIT, known)
-    notes = [f"{result.name}: {note}" for result in (a, b) for note in result.notes]
+    notes = verdict.doubts([a, b]) + [lack] * bool(lack)
     changes = [{str(name): value for name, value in row.items()} for row in said.changed.to_dict("records")]
-    return Compared(a.name, said, differences(a.params, b.params), notes + [lack] * bool(lack), changes)
+    return Compared(a.name, said, differences(a.params, b.params), notes, changes)

@@ -103,10 +103,17 @@ def percentiles(drawn: NDArray[np.float64]) -> tuple[float, float]:
 def calibration_interval(value: float, drawn: NDArray[np.float64]) -> tuple[float, float]:
     """The interval of a calibration error: the value, 1.96 standard deviations of the resamples to each side.
 
-    A sum of absolute values is too large by chance alone. Of a perfectly calibrated network the value is all chance,
-    and the resamples, with twice its variance, are larger by a factor of sqrt(2): so the lower end goes down by their
-    excess over the value divided by sqrt(2) - 1. Where calibration is bad, there is hardly any excess.
+    The lower end goes down by what chance may have added.
     """
     half = Z * float(drawn.std(ddof=1))
-    chance = max(float(drawn.mean()) - value, 0.0) / (math.sqrt(2) - 1)
-    return max(value - chance - half, 0.0), min(value + half, 1.0)
+    return max(value - chance(value, drawn) - half, 0.0), min(value + half, 1.0)
+
+
+def chance(value: float, drawn: NDArray[np.float64]) -> float:
+    """By how much chance alone may have raised a calibration error. drawn: that of the resamples.
+
+    A sum of absolute values is too large by chance alone. Of a perfectly calibrated network the value is all chance,
+    and the resamples, with twice its variance, are larger by a factor of sqrt(2): so it is their excess over the value
+    divided by sqrt(2) - 1. Where calibration is bad, there is hardly any excess.
+    """
+    return max(float(drawn.mean()) - value, 0.0) / (math.sqrt(2) - 1)
