@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiny
+
 QEMU = shutil.which("qemu-x86_64")
 ENDINGS = {"png": {}, "jpg": {"quality": 80}, "webp": {"quality": 80}, "gif": {}, "tif": {"compression": "jpeg"}}
 
@@ -42,13 +44,13 @@ def draw(folder: Path) -> None:
 def run(python: list[str], folder: Path) -> dict[str, str]:
     """Run `main` in a process of its own: what was read, to the hash of its pixels."""
     command = [*python, "-m", "tests.test_portable_pictures", str(folder)]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=600).stdout)
+    done = subprocess.run(command, env=tiny.environment(), stdout=subprocess.PIPE, check=True, timeout=600)
+    return json.loads(done.stdout)
 
 
 def main(folder: Path) -> None:
     """Read each picture in each way."""
     from cnn.datasets import pictures
-    from tests import tiny
 
     hashes = {}
     for fit in ("pad", "crop", "stretch"):

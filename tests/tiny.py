@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from cnn.network import runtime
 from cnn.settings import schema
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,7 +74,9 @@ def digest(arrays: list[NDArray]) -> str:
 def environment(**changes: str) -> dict[str, str]:
     """A new process's environment: a user's own, with `python` the one that runs the tests."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    inherited = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    # What `runtime.prepare` has set in this process is not the user's: a core type of OpenBLAS crashes an older CPU.
+    ours = runtime.QUIET | runtime.REPEATABLE | runtime.PORTABLE | {"CUDA_VISIBLE_DEVICES": "-1"}
+    inherited = {key: value for key, value in os.environ.items() if key not in ours}
     return inherited | {"PATH": path, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"} | changes
 
 
