@@ -46,7 +46,7 @@ def _push_records(repo: Repo, records: list[Path]) -> int:
 
 def pull(repo: Repo) -> str:
     """Fetch what dvc.lock names, and every run's record; what a run made is fetched when it is needed."""
-    fetched = repo.pull(run_cache=True)["fetched"]
+    fetched = repo.pull(run_cache=True)["stats"]["fetched"]
     return f"{fetched} files fetched. For other parameters, `dvc repro --pull` runs only what nobody has pushed"
 
 
@@ -60,7 +60,11 @@ def main() -> int:
     try:
         if not remote.name():
             raise CannotRunError("no remote is configured: `dvc remote add --default storage s3://bucket/folder`.")
-        remote.ask()  # who is refused, or gets no answer, hears it in one line, and soon
+        lacking = remote.ask()  # who is refused, or gets no answer, hears it in one line, and soon
+        if way == "pull" and "missing" in lacking.values():
+            raise CannotRunError(
+                f"the remote {remote.name()} lacks some of what dvc.lock names: `make check` says what."
+            )
         with Repo() as repo:
             said = push(repo) if way == "push" else pull(repo)
     except (CannotRunError, DvcException, OSError, BotoCoreError) as error:

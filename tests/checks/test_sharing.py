@@ -168,7 +168,11 @@ def test_what_is_neither_here_nor_there_is_named_too(project, bucket, tmp_path):
     sentence = (
         "is neither here nor on the remote storage. To go on: `make push` where it was made, or `make run push` here."
     )
-    faults = check(clone(project, tmp_path), status=1)
+    other = clone(project, tmp_path)
+    faults = check(other, status=1)
+    assert share(other, "pull", status=2) == (
+        "pull: the remote storage lacks some of what dvc.lock names: `make check` says what.\n"
+    )
     assert {line for line in faults if line.startswith("output")} == {
         f"output not pushed: {p} {sentence}" for p in MADE
     }
