@@ -8,6 +8,7 @@ import re
 import shlex
 import socket
 import subprocess
+import textwrap
 import threading
 from types import SimpleNamespace
 
@@ -91,8 +92,9 @@ def project(tmp_path_factory, storage):
     project.run("git", "reset", "--quiet", "--hard")
     assert project.repro() == []
     (commands,) = re.findall(r"## Once for the project\n\n```sh\n(.*?)```", PAGE, re.DOTALL)
-    for command in commands.splitlines():
+    for command in [*commands.splitlines(), *re.findall(r"`(dvc remote [^`]+)`", PAGE)]:
         project.run(*shlex.split(command))
+    project.run("git", "checkout", "--quiet", ".dvc/config")  # what the page says for other servers
     return project
 
 
@@ -145,7 +147,7 @@ def check(project, *options, status=0):
     return project.run("python", "-m", "checks.status", *options, status=status).splitlines()
 
 
-def test_elsewhere_nothing_runs_again_that_was_pushed(project, bucket, tmp_path):
+def test_elsewhere_nothing_runs_again_that_was_pushed(project, bucket, storage, tmp_path):
     faults = check(project, status=1)
     sentence = "is not on the remote storage: nobody else can have it. To go on: `make push`."
     assert {line.removeprefix("output not pushed: ") for line in faults} == {f"{path} {sentence}" for path in MADE}
@@ -158,6 +160,12 @@ def test_elsewhere_nothing_runs_again_that_was_pushed(project, bucket, tmp_path)
     assert "in sync" in other.run("dvc", "status", "--cloud")
     assert result(other) == result(project)
     assert other.repro() == []
+    # It has the records of runs whose results it has not fetched, and can push what it has all the same.
+    storage.s3.create_bucket(Bucket=f"{bucket}-2")
+    point(other, storage.url, f"{bucket}-2")
+    share(other, "push")
+    assert check(other) == [AGREE]
+    point(other, storage.url, bucket)
     other.set(train={"epochs": 2})
     assert not re.findall("Running stage", other.run("dvc", "repro", "--pull"))
     assert result(other) == project.two_epochs
@@ -190,7 +198,6 @@ def test_a_push_that_is_cut_off_leaves_whole_files_and_the_next_one_goes_on(proj
         assert cut.wait(60) == -9
         first = stored(storage, bucket)
         assert 1 <= len(first) <= 5
-        storage.release()
     finally:
         storage.release()
     assert [line for line in check(project, status=1) if line.startswith("output not pushed: data/")]
@@ -263,14 +270,19 @@ def test_a_file_that_was_changed_in_the_bucket_is_not_taken(project, bucket, sto
     assert not (other.folder / "data/model/model.keras").exists()
 
 
-def test_records_of_runs_that_were_never_fetched_do_not_keep_one_from_pushing(project, bucket, storage, tmp_path):
-    share(project, "push")
-    other = clone(project, tmp_path)
-    share(other, "pull")
-    storage.s3.create_bucket(Bucket=f"{bucket}-2")
-    point(other, storage.url, f"{bucket}-2")
-    share(other, "push")
-    assert check(other) == [AGREE]
+def test_the_step_for_ci_that_the_page_shows_passes_the_checks_of_workflows(tmp_path):
+    (shown,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    workflow = (tiny.ROOT / ".github/workflows/pipeline.yml").read_text()
+    place = "      - run: make check\n"
+    assert workflow.count(place) == 1
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    (tmp_path / ".github/workflows/shown.yml").write_text(workflow.replace(place, textwrap.indent(shown, " " * 6)))
+    for command in (
+        "check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/shown.yml",
+        "zizmor --quiet --offline .github",
+    ):
+        ended = subprocess.run(command.split(), cwd=tmp_path, env=tiny.environment(), capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_without_a_remote_push_says_how_to_get_one(project):
