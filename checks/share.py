@@ -54,9 +54,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m checks.share", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("way", choices=("push", "pull"))
     way = parser.parse_args().way
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # no traceback: each file is whole or not there, and the next try goes on
+    # Ctrl-C ends it without a traceback: each file is whole or not there, and the next try goes on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         if not remote.name():
             raise CannotRunError("no remote is configured: `dvc remote add --default storage s3://bucket/folder`.")
