@@ -60,10 +60,9 @@ def main() -> int:
         if not remote.name():
             raise CannotRunError("no remote is configured: `dvc remote add --default storage s3://bucket/folder`.")
         lacking = remote.ask()  # who is refused, or gets no answer, hears it in one line, and soon
-        if way == "pull" and "missing" in lacking.values():
-            raise CannotRunError(
-                f"the remote {remote.name()} lacks some of what dvc.lock names: `make check` says what."
-            )
+        if "missing" in lacking.values():
+            where = f"neither here nor on the remote {remote.name()}"
+            raise CannotRunError(f"some of what dvc.lock names is {where}: `make check` says what, and what to do.")
         with Repo() as repo:
             said = push(repo) if way == "push" else pull(repo)
     except (CannotRunError, DvcException, OSError, BotoCoreError) as error:

@@ -178,9 +178,11 @@ def test_what_is_neither_here_nor_there_is_named_too(project, bucket, tmp_path):
     )
     other = clone(project, tmp_path)
     faults = check(other, status=1)
-    assert share(other, "pull", status=2) == (
-        "pull: the remote storage lacks some of what dvc.lock names: `make check` says what.\n"
-    )
+    for way in ("pull", "push"):
+        assert share(other, way, status=2) == (
+            f"{way}: some of what dvc.lock names is neither here nor on the remote storage: "
+            "`make check` says what, and what to do.\n"
+        )
     assert {line for line in faults if line.startswith("output")} == {
         f"output not pushed: {p} {sentence}" for p in MADE
     }
