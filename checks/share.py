@@ -66,7 +66,7 @@ def main() -> int:
         with Repo() as repo:
             said = push(repo) if way == "push" else pull(repo)
     except (CannotRunError, DvcException, OSError, BotoCoreError) as error:
-        print(f"{way}: {error}", file=sys.stderr)
+        print(f"{way}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     print(f"{way}: {said}")
     return 0
