@@ -213,10 +213,13 @@ def test_test_figures_are_shown_only_where_asked(repository, say, form):
 def test_without_validation_images_nothing_of_the_test_is_shown_instead(repository, say):
     made_up.write(made(None), repository)
     commit(repository)
+    made_up.write(made(None), repository, pictures=["mistakes.png"])  # which are those of the test then
     for form in ([], ["--json"], ["--markdown"]):
         output = say(*form)[1]
         assert "no validation images (preprocess.validation_fraction is 0)" in output
         assert "0.97" not in output
+        assert "mistakes.png" not in output
+        assert "mistakes.png" in say(*form, "--test")[1]
 
 
 HOSTILE = [
