@@ -5,6 +5,7 @@ threads decides how fast a result comes, never what it is; and small kernels, wh
 thread, run faster that way.
 """
 
+import gc
 import os
 import platform
 import sys
@@ -50,7 +51,7 @@ def prepare(determinism: str) -> None:
     os.environ.update(QUIET | REPEATABLE | (PORTABLE if determinism == "portable" else {}))
     if determinism == "portable" or not Path("/dev/nvidiactl").exists():
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU has bits of its own, and looking for none is noisy
-    with _quiet_stderr(), _hidden(OPTIONAL):
+    with _quiet_stderr(), _hidden(OPTIONAL), _uncollected():
         import keras
         import tensorflow as tf
 
@@ -93,6 +94,20 @@ def _hidden(modules: Iterable[str]) -> Iterator[None]:
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the garbage collector pass over what the block makes, now and at the end of the process: it is to stay.
+
+    To look through the 400,000 objects of TensorFlow again and again takes as long as to import them.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager
