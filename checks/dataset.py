@@ -121,8 +121,8 @@ def main() -> None:
     name = parser.parse_args().name
     if not re.fullmatch(NAME, name) or not strict_yaml.is_text(name):
         raise InputError(
-            "expected a name of letters, digits, '.', '_' and '-', no path, and none that YAML reads as a number, a date "
-            f"or the like. Received: {name!r}. As in `make dataset NAME=pets`."
+            "expected a name of letters, digits, '.', '_' and '-', no path, and none that YAML reads as a number, a "
+            f"date or the like. Received: {name!r}. As in `make dataset NAME=pets`."
         )
     listing = folders.list_pictures(LOCAL / name)
     lines, suggested = report(listing)
