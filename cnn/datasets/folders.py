@@ -108,10 +108,10 @@ def _files(root: Path, ignored: Counter[str]) -> Iterator[str]:
     """The path below `root` of each file that should be a picture. Counts what else there is. Raises InputError."""
     inside = os.path.join(os.path.realpath(root), "")
     outside = []
-    for path, entry in _walk(root):
+    for path, entry in walk(root):
         if entry.is_symlink() and not os.path.join(os.path.realpath(entry.path), "").startswith(inside):
             outside.append(repr(path))
-        elif kind := _unwanted(entry):
+        elif kind := unwanted(entry):
             ignored[kind] += 1
         else:
             yield path
@@ -122,7 +122,7 @@ def _files(root: Path, ignored: Counter[str]) -> Iterator[str]:
         )
 
 
-def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def walk(root: str | Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Each file and link below a folder, with its path from there. Hidden folders are not entered."""
     waiting = [""]
     while waiting:
@@ -136,7 +136,7 @@ def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
                     yield path, entry
 
 
-def _unwanted(entry: os.DirEntry[str]) -> str:
+def unwanted(entry: os.DirEntry[str]) -> str:
     """What a file is that should be no picture; empty where it should."""
     if entry.name.startswith("."):
         return "hidden"
