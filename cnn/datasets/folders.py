@@ -32,7 +32,7 @@ class Listing(NamedTuple):
 
 
 def list_pictures(root: Path) -> Listing:
-    """List the pictures in a folder. Raises InputError where it has another form, or a link leads out of it."""
+    """List the pictures in a folder. Raises InputError where it has another form, or a link out of it or to nothing."""
     if not root.is_dir():
         raise InputError(f"{root}: expected a folder of pictures. Received: none. Put it there, or `dvc pull` it.")
     folders = _parts(root)
@@ -100,8 +100,7 @@ def _classes(root: Path, folders: dict[str, str]) -> list[tuple[int, str]]:
 
 def _folders(path: Path) -> list[str]:
     with os.scandir(path) as entries:
-        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return sorted(name for name in names if not name.startswith("."))
+        return sorted(one.name for one in entries if one.is_dir(follow_symlinks=False) and one.name[0] != ".")
 
 
 def _files(root: Path, ignored: Counter[str]) -> Iterator[str]:
@@ -109,7 +108,9 @@ def _files(root: Path, ignored: Counter[str]) -> Iterator[str]:
     inside = os.path.join(os.path.realpath(root), "")
     outside = []
     for path, entry in walk(root):
-        if entry.is_symlink() and not os.path.join(os.path.realpath(entry.path), "").startswith(inside):
+        if entry.is_symlink() and not (
+            os.path.exists(entry.path) and os.path.join(os.path.realpath(entry.path), "").startswith(inside)
+        ):
             outside.append(repr(path))
         elif kind := unwanted(entry):
             ignored[kind] += 1
@@ -117,7 +118,7 @@ def _files(root: Path, ignored: Counter[str]) -> Iterator[str]:
             yield path
     if outside:
         raise InputError(
-            f"{root}: expected no link that leads out of it: what lies elsewhere is not versioned with it. "
+            f"{root}: expected no link that leads out of it, or to nothing: DVC cannot version it. "
             f"Received:\n{shown(sorted(outside))}\nTo go on: put the files themselves there, or remove the links."
         )
 

@@ -44,7 +44,7 @@ def load_yaml(path: str | Path) -> tuple[dict[str, Any], list[str]]:
 
 def is_text(word: str) -> bool:
     """Say whether YAML reads a word without quotes as text: not as a number, a date, true or null."""
-    return _Loader(word).get_single_node().tag == "tag:yaml.org,2002:str"
+    return _Loader("").resolve(yaml.ScalarNode, word, (True, False)) == "tag:yaml.org,2002:str"
 
 
 class _Loader(yaml.SafeLoader):
