@@ -30,7 +30,7 @@ run: setup ## run the pipeline: download, preprocess, train, evaluate
 	python -m checks.summary | cat  # which ends quietly where the reader has gone: make run | head
 
 dataset: setup ## look at the pictures in data/local/NAME, and enter them in the catalogue
-	@python -m checks.dataset $(NAME)
+	@python -m checks.dataset "$(NAME)"
 
 test: setup ## run the tests, less the slow ones
 	@python -m pytest -m "not slow"
