@@ -15,13 +15,12 @@ import time
 from pathlib import Path
 
 import optuna
-import sqlalchemy
 
 from checks import runs
 from checks.clone import CannotRunError, git
 from checks.mend import CannotMendError
-from checks.sweep import picture, space, table, trial
-from checks.sweep.study import Study, open_storage
+from checks.sweep import picture, space, storage, table, trial
+from checks.sweep.study import Study
 from cnn.process.errors import InputError
 from cnn.settings import strict_yaml
 
@@ -36,7 +35,7 @@ def sweep(wanted: int, url: str) -> None:
     content = json.dumps([commit, strict_yaml.load_yaml(space.SPACE)[0]], sort_keys=True)
     name = f"sweep-{hashlib.blake2b(content.encode(), digest_size=4).hexdigest()}"
     FOLDER.mkdir(exist_ok=True)
-    study = Study(open_storage(url), name, searched, FOLDER / name)
+    study = Study(storage.open_storage(url), name, searched, FOLDER / name)
     print(f"sweep: {name}, {len(study.trials())} of {wanted} trials so far", flush=True)
     while (found := study.next(wanted)) or study.running():
         if found:
@@ -91,23 +90,10 @@ def main() -> int:
     except (InputError, CannotRunError, CannotMendError) as error:
         print(f"sweep: {error}", file=sys.stderr)
         return 2
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
-        print(f"sweep: {_unreachable(url, error)}", file=sys.stderr)
+    except storage.FAULTS as error:
+        print(f"sweep: {storage.unusable(url, error)}", file=sys.stderr)
         return 2
     return 0
-
-
-def _unreachable(url: str, error: Exception) -> str:
-    """Why a storage cannot be used, without its password."""
-    try:
-        shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
-        shown = "another text"
-    reason = str(error.__cause__ or error).strip().splitlines()[0]
-    return (
-        "STORAGE: expected the URL of a database, like postgresql://user@host/name, that can be reached. "
-        f"Received: {shown} ({reason}). Mend it and run again: finished trials are kept."
-    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ def draw(trials: list[FrozenTrial], searched: space.Space) -> dict[str, Any] | N
     copy.add_trials(trials)
     for _ in range(DRAWS):
         drawn = copy.ask(searched)
-        if drawn.params not in known and not space.impossible(drawn.params):
-            return drawn.params
+        values = {name: space.rounded(value, searched[name]) for name, value in drawn.params.items()}
+        if values not in known and not space.impossible(values):
+            return values
         copy.tell(drawn, state=TrialState.FAIL)
     return None

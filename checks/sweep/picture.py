@@ -1,9 +1,11 @@
 """What mattered: a panel a parameter, the one first that explains most of the accuracy."""
 
+import math
 from pathlib import Path
 
 import optuna
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
@@ -52,6 +54,9 @@ def _panel(axes: Axes, name: str, trials: list[FrozenTrial], results: dict[int, 
         axes.set_xlim(-0.5, len(places) - 0.5)
     elif isinstance(distribution, IntDistribution | FloatDistribution) and distribution.log:
         axes.set_xscale("log")
+        ends = (distribution.low, math.sqrt(distribution.low * distribution.high), distribution.high)
+        axes.set_xticks(ends, [f"{end:.2g}" for end in ends])
+        axes.xaxis.set_minor_formatter(NullFormatter())
     for trial in trials:
         at = (places.get(repr(trial.params[name]), trial.params[name]), trial.value or 0.0)
         if trial.state == TrialState.PRUNED:

@@ -76,6 +76,14 @@ def impossible(values: dict[str, Any]) -> list[str]:
     return []
 
 
+def rounded(value: Any, distribution: BaseDistribution) -> Any:
+    """A value as a person would write it: a real number with three digits, or what the steps have."""
+    if not isinstance(distribution, distributions.FloatDistribution):
+        return value
+    text = f"{value:.3g}" if distribution.step is None else f"{value:.10g}"
+    return min(max(float(text), distribution.low), distribution.high)
+
+
 def _key_faults(name: Any, known: list[str]) -> list[str]:
     if name not in known:
         return [f"{name}: unknown key.{faults.near_miss(str(name), known)}"]

@@ -6,7 +6,6 @@ heartbeat says whether it is alive.
 """
 
 import uuid
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +13,9 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from checks.sweep import folders, space
+from checks.sweep import folders, space, storage
 from checks.sweep.draw import draw
 
-HEARTBEAT, DEAD = 60, 600  # seconds: between two of a running trial; without one it is dead
 STARTUP, WARMUP = 5, 1  # finished trials before any is stopped, epochs in which none is stopped
 
 
@@ -33,14 +31,14 @@ class Trial(NamedTuple):
 class Study:
     """The trials of one search space on one commit, in the storage, and the folders in which they run."""
 
-    def __init__(self, storage: RDBStorage, name: str, searched: space.Space, parent: Path):
+    def __init__(self, database: RDBStorage, name: str, searched: space.Space, parent: Path):
         """Create it, or go on with it. parent: where the folders of its trials are."""
-        self.name, self._storage, self.space, self._parent = name, storage, searched, parent
+        self.name, self._storage, self.space, self._parent = name, database, searched, parent
         self._pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=WARMUP)
         self.optuna = optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", load_if_exists=True, pruner=self._pruner
+            storage=database, study_name=name, direction="maximize", load_if_exists=True, pruner=self._pruner
         )
-        self._id = storage.get_study_id_from_name(name)
+        self._id = database.get_study_id_from_name(name)
         parent.mkdir(parents=True, exist_ok=True)
 
     def trials(self) -> list[FrozenTrial]:
@@ -66,7 +64,7 @@ class Study:
                 if len(before) < wanted and values not in before:
                     return trial
                 self.finish(trial, TrialState.FAIL)
-            with quiet():
+            with storage.quiet():
                 optuna.storages.fail_stale_trials(self.optuna)
         return None
 
@@ -116,15 +114,3 @@ class Study:
         self._storage.record_heartbeat(id)
         trial = self._storage.get_trial(id)
         return Trial(id, trial.number, trial.params, folder)
-
-
-def open_storage(url: str) -> RDBStorage:
-    """Connect to a database, and make Optuna's tables where there are none."""
-    patient = {"connect_args": {"timeout": HEARTBEAT}} if url.startswith("sqlite") else {}
-    with quiet():
-        return RDBStorage(url, patient, heartbeat_interval=HEARTBEAT, grace_period=DEAD)
-
-
-def quiet() -> warnings.catch_warnings:
-    """Without Optuna's word that heartbeats are experimental."""
-    return warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning)

@@ -11,7 +11,8 @@ from optuna.trial import TrialState
 from checks import local_data, revision, runs
 from checks.clone import CannotRunError, clone_of, dvc, git
 from checks.committed import is_gits
-from checks.sweep.study import HEARTBEAT, Study, Trial
+from checks.sweep.storage import HEARTBEAT
+from checks.sweep.study import Study, Trial
 from cnn.settings import params
 from cnn.storage.paths import HISTORY
 
