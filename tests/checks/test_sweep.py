@@ -128,14 +128,19 @@ def test_a_drawn_number_is_one_that_a_person_would_write(here):
 def machine(here, tmp_path):
     """A function: the study as a process on a machine of this name has it."""
     searched = here(SPACE)
-    opened = []
+    held = []
 
-    def start(name):
-        study = Study(storage.open_storage(f"sqlite:///{tmp_path}/trials.db"), "sweep-1", searched, tmp_path / name)
-        opened.append(study)
-        return study
+    class Remembering(Study):
+        def next(self, wanted):
+            if trial := super().next(wanted):
+                held.append(trial)
+            return trial
 
-    return start
+    yield lambda name: Remembering(
+        storage.open_storage(f"sqlite:///{tmp_path}/trials.db"), "sweep-1", searched, tmp_path / name
+    )
+    for trial in held:
+        let_go(trial)
 
 
 def let_go(trial):
@@ -185,14 +190,16 @@ def test_what_runs_on_another_machine_is_left_alone_until_it_is_dead(machine):
     assert [trial.number for trial in here.trials()] == [1]
 
 
-def test_machines_that_begin_at_one_moment_end_with_as_many_trials_as_wanted(machine, monkeypatch):
+def test_machines_that_begin_at_one_moment_end_with_as_many_trials_as_wanted(machine, monkeypatch, tmp_path):
     here, there = machine("a"), machine("b")
     theirs = []
 
     def draw_while_they_begin(trials, searched):
+        monkeypatch.undo()
+        monkeypatch.chdir(tmp_path)
         values = draw(trials, searched)
-        if not theirs:
-            theirs.append(there.next(2))
+        theirs.append(there.next(2))
+        assert theirs[0].values == values
         return values
 
     monkeypatch.setattr("checks.sweep.study.draw", draw_while_they_begin)
