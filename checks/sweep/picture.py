@@ -6,7 +6,7 @@ from pathlib import Path
 import optuna
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from checks.sweep.study import Study
@@ -25,7 +25,7 @@ def draw(study: Study, path: Path, results: dict[int, Result]) -> Path:
         for place, (name, share) in enumerate(shares.items(), 1):
             axes = figure.add_subplot(rows, columns, place)
             axes.set_title(name if share is None else f"{name}: {share:.0%}", fontsize="medium")
-            _panel(axes, name, trials, results)
+            _panel(axes, name, study.space[name], trials, results)
             if place % columns == 1 or columns == 1:
                 axes.set_ylabel("validation accuracy")
         figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=2, frameon=False)
@@ -44,9 +44,10 @@ def importances(study: Study) -> dict[str, float | None]:
     return dict(optuna.importance.get_param_importances(study.optuna))
 
 
-def _panel(axes: Axes, name: str, trials: list[FrozenTrial], results: dict[int, Result]) -> None:
+def _panel(
+    axes: Axes, name: str, distribution: BaseDistribution, trials: list[FrozenTrial], results: dict[int, Result]
+) -> None:
     """Finished trials with their intervals, and those that were stopped, over one parameter."""
-    distribution = trials[0].distributions[name]
     places = {}
     if isinstance(distribution, CategoricalDistribution):
         places = {repr(choice): place for place, choice in enumerate(distribution.choices)}

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from checks.sweep import folders, space, storage
 from checks.sweep.draw import draw
 
-STARTUP, WARMUP = 5, 1  # finished trials before any is stopped, epochs in which none is stopped
+STARTUP, WARMUP = 5, 2  # finished trials before any is stopped; the first epoch after which one is
 
 
 class Trial(NamedTuple):

@@ -12,10 +12,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from checks.sweep import space, storage
+from checks import ranked
+from checks.clone import git
+from checks.sweep import space, storage, trial
 from checks.sweep.draw import draw
 from checks.sweep.study import Study
+from cnn.comparison.git import experiments
 from cnn.process.errors import InputError
+from cnn.storage.paths import HISTORY
 from tests import tiny
 from tests.checks.test_noise import processes_in
 from tests.test_pipeline import copy_of_the_project
@@ -132,20 +136,20 @@ def machine(here, tmp_path):
 
     class Remembering(Study):
         def next(self, wanted):
-            if trial := super().next(wanted):
-                held.append(trial)
-            return trial
+            if found := super().next(wanted):
+                held.append(found)
+            return found
 
     yield lambda name: Remembering(
         storage.open_storage(f"sqlite:///{tmp_path}/trials.db"), "sweep-1", searched, tmp_path / name
     )
-    for trial in held:
-        let_go(trial)
+    for one in held:
+        let_go(one)
 
 
-def let_go(trial):
+def let_go(held):
     """What the kernel does when the process of a trial is killed."""
-    trial.folder._lock.close()
+    held.folder._lock.close()
 
 
 def test_a_trial_left_by_a_killed_process_is_the_next_one(machine):
@@ -162,9 +166,9 @@ def test_a_trial_left_by_a_killed_process_is_the_next_one(machine):
 
 def test_what_a_kill_leaves_of_a_finished_trial_or_of_none_is_removed(machine, tmp_path):
     study = machine("a")
-    trial = study.next(8)
-    study._storage.set_trial_state_values(trial.id, TrialState.COMPLETE, [0.5])  # killed before the folder was removed
-    let_go(trial)
+    done = study.next(8)
+    study._storage.set_trial_state_values(done.id, TrialState.COMPLETE, [0.5])  # killed before the folder was removed
+    let_go(done)
     (tmp_path / "a/never-entered").mkdir()
     (tmp_path / "a/never-entered.lock").touch()
     assert study.next(1) is None
@@ -187,7 +191,7 @@ def test_what_runs_on_another_machine_is_left_alone_until_it_is_dead(machine):
     here.finish(mine, TrialState.COMPLETE, 0.5)
     with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
         there.finish(theirs, TrialState.COMPLETE, 0.5)
-    assert [trial.number for trial in here.trials()] == [1]
+    assert [one.number for one in here.trials()] == [1]
 
 
 def test_machines_that_begin_at_one_moment_end_with_as_many_trials_as_wanted(machine, monkeypatch, tmp_path):
@@ -208,6 +212,51 @@ def test_machines_that_begin_at_one_moment_end_with_as_many_trials_as_wanted(mac
     assert len(here.trials()) == 2
     assert here.next(2) is None
     assert here.next(3).number == 3
+
+
+def test_a_trial_below_the_median_is_stopped_but_not_in_its_first_or_last_epoch(machine, tmp_path):
+    study = machine("a")
+    for accuracy in (0.5, 0.6, 0.7, 0.8, 0.9):
+        other = study.next(9)
+        for epoch in (1, 2, 3):
+            study.report(other, epoch, accuracy)
+        study.finish(other, TrialState.COMPLETE, accuracy)
+    slow = study.next(9)
+    watch = trial._watch(study, slow, tmp_path)
+    watch()  # there is no history yet
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / HISTORY).write_text("epoch,val_accuracy\n1,0.1\n")
+    watch()
+    (tmp_path / HISTORY).write_text("epoch,val_accuracy\n1,0.1\n2,0.2\n3,0.9\n")
+    with pytest.raises(trial.FellBehindError, match=r"after epoch 2 of 5: validation accuracy 0\.2000"):
+        watch()
+    (tmp_path / HISTORY).write_text("epoch,val_accuracy\n1,0.7\n2,0.7\n3,0.7\n4,0.7\n5,0.1\n")
+    trial._watch(study, slow, tmp_path)()
+
+
+def test_a_stopped_trial_is_an_experiment_without_results(tmp_path, monkeypatch):
+    repository, clone = tmp_path / "repository", tmp_path / "clone"
+    for name in ("dvc.yaml", "dvc.lock", "params.yaml", "metrics"):
+        copy = shutil.copytree if (tiny.ROOT / name).is_dir() else shutil.copy
+        repository.mkdir(exist_ok=True)
+        copy(tiny.ROOT / name, repository / name)
+    monkeypatch.chdir(repository)
+    git("init", "--quiet")
+    git("add", ".")
+    git(*trial.BY, "commit", "--quiet", "--message=result")
+    commit = git("rev-parse", "HEAD").strip()
+    git("clone", "--quiet", ".", str(clone))
+    for name, whole in (("sweep-1-1", True), ("sweep-1-2", False), ("sweep-1-2", False)):
+        trial._keep(clone, commit, name, whole)
+    held = experiments()
+    assert set(held) == {(commit, "sweep-1-1"), (commit, "sweep-1-2")}
+    stopped = git("ls-tree", "-r", "--name-only", held[commit, "sweep-1-2"]).split()
+    kept = [path for path in stopped if path.startswith("metrics/")]
+    assert kept == ["metrics/history.csv", "metrics/noise.csv"]
+    assert git("rev-list", "--count", f"{commit}..{held[commit, 'sweep-1-2']}").strip() == "1"
+    results, (line,) = ranked.read_all({name: held[commit, name] for _, name in sorted(held)})
+    assert [result.commit for result in results] == [held[commit, "sweep-1-1"]]
+    assert line.startswith("Left out: sweep-1-2 (")
 
 
 @pytest.mark.parametrize(("url", "said"), [
