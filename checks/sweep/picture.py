@@ -55,6 +55,7 @@ def _panel(
         axes.set_xlim(-0.5, len(places) - 0.5)
     elif isinstance(distribution, IntDistribution | FloatDistribution) and distribution.log:
         axes.set_xscale("log")
+        axes.set_xlim(distribution.low / 1.2, distribution.high * 1.2)
         ends = (distribution.low, math.sqrt(distribution.low * distribution.high), distribution.high)
         axes.set_xticks(ends, [f"{end:.2g}" for end in ends])
         axes.xaxis.set_minor_formatter(NullFormatter())

@@ -21,7 +21,11 @@ BY = ("-c", "user.name=sweep", "-c", "user.email=sweep@localhost", "-c", "commit
 
 
 class FellBehindError(Exception):
-    """A trial's validation accuracy after an epoch is below the median of the others'. Says which epoch, what value."""
+    """A trial's validation accuracy after an epoch is below the median of the others'."""
+
+    def __init__(self, epoch: int, epochs: int, accuracy: float):
+        super().__init__(f"after epoch {epoch} of {epochs}: validation accuracy {accuracy:.4f}")
+        self.accuracy = accuracy
 
 
 def run(study: Study, trial: Trial, commit: str) -> str:
@@ -30,7 +34,7 @@ def run(study: Study, trial: Trial, commit: str) -> str:
     try:
         metrics, took = runs.run(clone, trial.values, _watch(study, trial, clone))
     except FellBehindError as behind:
-        said, state, accuracy = f"stopped {behind}", TrialState.PRUNED, _accuracies(clone)[-1]
+        said, state, accuracy = f"stopped {behind}", TrialState.PRUNED, behind.accuracy
     except runs.RunFailedError as error:
         if DIVERGED not in str(error):
             raise
@@ -79,7 +83,7 @@ def _watch(study: Study, trial: Trial, clone: Path) -> Callable[[], None]:
         for epoch, accuracy in list(enumerate(_accuracies(clone), 1))[reported:]:
             reported = epoch
             if study.report(trial, epoch, accuracy) and epoch < epochs:
-                raise FellBehindError(f"after epoch {epoch} of {epochs}: validation accuracy {accuracy:.4f}")
+                raise FellBehindError(epoch, epochs, accuracy)
 
     return watch
 
