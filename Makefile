@@ -4,7 +4,7 @@ SHELL := bash
 .ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check compare report dataset verify noise sweep faults power screenshot bench bench-scale
-.PHONY: predict lock clean setup
+.PHONY: predict push pull lock clean setup
 
 # The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
 PYTHONS := python3.13 python3.12 python3.11 python3
@@ -30,7 +30,7 @@ run: setup ## run the pipeline: download, preprocess, train, evaluate
 	python -m checks.summary | cat  # which ends quietly where the reader has gone: make run | head
 
 dataset: setup ## look at the pictures in data/local/NAME, and enter them in the catalogue
-	@python -m checks.dataset $(NAME)
+	@python -m checks.dataset "$(NAME)"
 
 test: setup ## run the tests, less the slow ones
 	@python -m pytest -m "not slow"
@@ -39,14 +39,14 @@ test: setup ## run the tests, less the slow ones
 test-all: setup ## run all tests; those on emulated CPUs need qemu-user
 	@python -m pytest --numprocesses auto --dist loadfile
 
-check: setup ## format, lint, types, workflows, and whether what is committed is true; BASE=main: no worse than main
+check: setup ## format, lint, types, workflows, and whether what is committed is true; BASE=main: no worse than main; OFFLINE=1: asks no remote
 	@set -x
 	ruff format --check .
 	ruff check .
 	mypy
 	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	zizmor --quiet --offline .github
-	python -m checks.status $(if $(BASE),--base "$(BASE)")
+	python -m checks.status $(if $(BASE),--base "$(BASE)") $(if $(filter-out 0,$(OFFLINE)),--offline)
 
 compare: setup ## is the work tree (or REV=…) better than HEAD (or BASE=…)? OPTIONS: `python -m checks.compare --help`
 	@python -m checks.compare $(or $(BASE),HEAD) $(REV) $(OPTIONS)
@@ -62,6 +62,12 @@ sweep: setup ## try TRIALS=20 values out of the space in sweep.yaml; again: go o
 
 faults: setup ## kill the running pipeline N times (default 20), and compare every bit at the end
 	@python -m checks.faults --kills $(or $(N),20)
+
+push: setup ## send what was made here, in every run, to the remote storage (docs/sharing.md)
+	@python -m checks.share push
+
+pull: setup ## fetch what dvc.lock names from there, and the records of all runs
+	@python -m checks.share pull
 
 predict: setup ## say what is on pictures: PICTURES="seven.png folder/"; more: `python -m cnn.predict --help`
 	@python -m cnn.predict $(PICTURES)

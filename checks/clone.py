@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cnn.comparison.git import NO_GIT
+
 
 class CannotRunError(Exception):
     """The result could not be derived again, so nothing can be said about it."""
@@ -29,7 +31,10 @@ def git(*arguments: str) -> str:
     """Run git, without hooks, and with files as they were committed. Raises CannotRunError with what it says."""
     settings = {"core.hooksPath": "/dev/null", "core.attributesFile": "/dev/null", "core.autocrlf": "false"}
     command = ["git", *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")), *arguments]
-    done = subprocess.run(command, env=environment(), capture_output=True, errors="surrogateescape", check=False)
+    try:
+        done = subprocess.run(command, env=environment(), capture_output=True, errors="surrogateescape", check=False)
+    except FileNotFoundError:
+        raise CannotRunError(NO_GIT) from None
     if done.returncode:
         verb = next(word for word in arguments if not word.startswith(("-", "/")))
         raise CannotRunError(f"git {verb}: {done.stderr.strip() or 'no such revision'}")

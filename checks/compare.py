@@ -21,7 +21,7 @@ from cnn.comparison.revisions import Result
 from cnn.comparison.verdict import Comparison
 from cnn.process.errors import InputError
 
-OF_TEST = {"confusion.png"}  # the pictures that show test images as well
+OF_TEST = {"confusion.png"}  # the pictures that show the test as well; without validation images, all do
 
 
 def pair(a: Result, b: Result, splits: list[str]) -> dict[str, Any]:
@@ -29,7 +29,8 @@ def pair(a: Result, b: Result, splits: list[str]) -> dict[str, Any]:
     known, lack = noise.of([a.params, b.params], splits)
     pictures = [path for path in b.outputs if path.endswith(".png") and b.outputs[path] != a.outputs.get(path)]
     if "test" not in splits:
-        pictures = [path for path in pictures if PurePath(path).name not in OF_TEST]
+        validated = all("validation" in set(result.predictions["split"]) for result in (a, b))
+        pictures = [path for path in pictures if validated and PurePath(path).name not in OF_TEST]
     compared = [split_of(a, b, verdict.compare(a, b, split, known)) for split in splits]
     return {
         "a": a.name,

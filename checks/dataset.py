@@ -16,7 +16,7 @@ from cnn.datasets import folders, parallel, pictures
 from cnn.datasets.folders import Listing
 from cnn.process import errors
 from cnn.process.errors import InputError
-from cnn.settings import catalogue
+from cnn.settings import catalogue, strict_yaml
 from cnn.settings.local import NAME
 from cnn.storage import files
 from cnn.storage.paths import LOCAL
@@ -68,7 +68,7 @@ def report(listing: Listing) -> tuple[list[str], list[str]]:
     modes = Counter(picture.mode for picture in good)
     lines.append("  modes: " + ", ".join(f"{mode} {count:,}" for mode, count in modes.most_common()))
     if listing.ignored:
-        lines.append("  ignored: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(listing.ignored.items())))
+        lines.append(f"  ignored: {listing.kinds_ignored()}")
     suggested = _suggestion(widths, heights, modes)
     bad = [f"{row[1]!r}: {picture.reason}" for row, picture in zip(everything, found, strict=True) if picture.reason]
     if bad:
@@ -119,8 +119,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m checks.dataset", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("name", help="the folder's name under data/local, which the data set will have")
     name = parser.parse_args().name
-    if not re.fullmatch(NAME, name):
-        raise InputError(f"expected a name of letters, digits, '.', '_' and '-', no path. Received: {name!r}.")
+    if not re.fullmatch(NAME, name) or not strict_yaml.is_text(name):
+        raise InputError(
+            "expected a name of letters, digits, '.', '_' and '-', no path, and none that YAML reads as a number, a "
+            f"date or the like. Received: {name!r}. As in `make dataset NAME=pets`."
+        )
     listing = folders.list_pictures(LOCAL / name)
     lines, suggested = report(listing)
     print("\n".join(lines))

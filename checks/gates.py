@@ -56,11 +56,14 @@ def read_details() -> dict[str, Measured]:
     """The metrics of details.csv by their dotted names. Raises InputError where it is damaged or not there."""
     try:
         with open(DETAILS, newline="") as file:
-            return {f"{row['split']}.{row['metric']}": _measured(row) for row in csv.DictReader(file)}
+            details = {f"{row['split']}.{row['metric']}": _measured(row) for row in csv.DictReader(file)}
+        if not details:
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         raise InputError(
             f"{DETAILS}: expected metrics with their intervals. Received: something else. To go on: `dvc repro`."
         ) from None
+    return details
 
 
 def _measured(row: dict[str, str]) -> Measured:

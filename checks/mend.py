@@ -5,7 +5,6 @@ python -m checks.mend     exit code 0: DVC can start, 1: not before you have don
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from dvc import config, schema
 from dvc.lock import LockError, make_lock
 from dvc.utils import strictyaml
 
+from cnn.comparison.git import said
+from cnn.process.errors import InputError
 from cnn.storage import files
 
 
@@ -71,7 +72,7 @@ def _mend_note(root: Path) -> Iterator[str]:
 def lock_is_whole(root: Path) -> bool:
     """Whether DVC can start on the dvc.lock at `root`, also as there is none, and loses nothing."""
     lock = root / "dvc.lock"
-    return not lock.exists() or is_whole(lock.read_bytes(), _git(root, "show", ":./dvc.lock"))
+    return not lock.exists() or is_whole(lock.read_bytes(), said("show", ":./dvc.lock", root=root))
 
 
 def is_whole(content: bytes, committed: bytes = b"") -> bool:
@@ -104,9 +105,10 @@ def _mend_lock(root: Path) -> Iterator[str]:
         return
     lock = root / "dvc.lock"
     marked = strictyaml.merge_conflict_marker.search(lock.read_text(errors="replace"))
-    if marked or _git(root, "ls-files", "--unmerged", "dvc.lock"):
+    if marked or said("ls-files", "--unmerged", "dvc.lock", root=root):
         # Either side will do: DVC compares it with what is there.
-        command = "git checkout HEAD -- dvc.lock" if is_whole(_git(root, "show", "HEAD:./dvc.lock")) else "rm dvc.lock"
+        at_hand = is_whole(said("show", "HEAD:./dvc.lock", root=root))
+        command = "git checkout HEAD -- dvc.lock" if at_hand else "rm dvc.lock"
         raise CannotMendError(
             "dvc.lock: expected no merge conflict. Received: one. To go on, solve those in files that you write, then "
             f"run `{command}` and `dvc repro`, which brings dvc.lock and all outputs up to date."
@@ -114,23 +116,18 @@ def _mend_lock(root: Path) -> Iterator[str]:
     aside = next(path for number in count(1) if not (path := root / f"dvc.lock.half-written-{number}.tmp").exists())
     lock.rename(aside)
     line = f"dvc.lock was half-written: moved to {aside.name}, which git ignores"
-    if is_whole(committed := _git(root, "show", ":./dvc.lock")):
+    if is_whole(committed := said("show", ":./dvc.lock", root=root)):
         with files.whole(lock) as file:
             file.write(committed)
         line += "; git's is in its place"
     yield f"{line}; DVC takes what it has made since from its run cache"
 
 
-def _git(root: Path, *command: str) -> bytes:
-    """What git answers; nothing where it refuses."""
-    return subprocess.run(["git", *command], cwd=root, capture_output=True, check=False).stdout
-
-
 def main() -> int:
     try:
         for line in mend():
             print(f"mend: {line}", file=sys.stderr)
-    except CannotMendError as error:
+    except (CannotMendError, InputError) as error:
         print(f"mend: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,6 +1,6 @@
 """Say whether what is committed is true, and what is here belongs to it.
 
-python -m checks.status [--base REVISION] [--json]     exit code 0: it is, 1: a fault, 2: could not judge
+python -m checks.status [--base REVISION] [--offline] [--json]     exit code 0: it is, 1: a fault, 2: could not judge
 """
 
 import argparse
@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from checks import committed, gates, pipeline, revision, state
+from checks import committed, gates, pipeline, remote, revision, state
 from checks.clone import CannotRunError
 from cnn.comparison import noise
 from cnn.comparison.flat import locked_params
@@ -20,7 +20,7 @@ NOTE = "note"  # a finding that is no fault
 Finding = tuple[str, str]  # its kind, and what is to be said of it
 
 
-def findings(base: str | None) -> Iterator[Finding]:
+def findings(base: str | None, offline: bool) -> Iterator[Finding]:
     """All faults and notes. Raises CannotRunError or InputError where something cannot be judged."""
     yield from (wrong := list(_params_findings()))
     if lines := committed.lock_faults():
@@ -38,6 +38,7 @@ def findings(base: str | None) -> Iterator[Finding]:
         yield NOTE, f"DVC was not asked what is stale: first mend {params.PARAMS}"
     else:
         yield from _state_findings(locked)
+        yield from _remote_findings(locked, offline)
 
 
 def _each(kind: str, lines: list[str]) -> Iterator[Finding]:
@@ -85,15 +86,30 @@ def _state_findings(locked: revision.Stages) -> Iterator[Finding]:
         yield NOTE, "nothing has been made here yet: `make run`"
 
 
+def _remote_findings(locked: revision.Stages, offline: bool) -> Iterator[Finding]:
+    if not remote.name():
+        return
+    if offline:
+        yield NOTE, f"the remote {remote.name()} was not asked whether it has the outputs"
+        return
+    try:
+        yield from _each("output not pushed", remote.not_pushed(locked))
+    except CannotRunError as error:
+        raise CannotRunError(f"{error} To judge the rest alone: `make check OFFLINE=1`.") from None
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m checks.status", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--base", metavar="REVISION", help="judge regressions too, against this revision's result")
+    parser.add_argument(
+        "--offline", action="store_true", help="do not ask the remote storage whether it has the outputs"
+    )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     options = parser.parse_args()
     found: list[Finding] = []
     unjudged = ""
     try:
-        for finding in findings(options.base):
+        for finding in findings(options.base, options.offline):
             found.append(finding)  # what was found before something could not be judged is said all the same
     except (CannotRunError, InputError, OSError, SyntaxError) as error:
         unjudged = str(error)

@@ -4,19 +4,39 @@ in:  data/model/model.keras, metrics/history.csv, data/processed, params.yaml: e
 out: metrics/metrics.json, details.csv, classes.csv, predictions.csv, figures/*.png
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from cnn.process import stage
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from cnn.settings import schema
 
 TRAIN_SAMPLE = 10_000  # training images measured, evenly spaced: enough to see overfitting
 
 
 def main() -> None:
     from cnn.network import runtime
+    from cnn.process import beside
     from cnn.settings import params
 
     options = params.load_params()
-    runtime.prepare(options.train.determinism)  # before NumPy and TensorFlow are imported, or it has no effect
+    runtime.set_environment(options.train.determinism)
+    with beside.pool(1) as drawing:
+        # It imports matplotlib while this process imports TensorFlow.
+        drawing.submit(import_module, "cnn.results.figures")
+        runtime.prepare(options.train.determinism)  # before NumPy and TensorFlow are imported, or it has no effect
+        evaluate(options, drawing)
 
+
+def evaluate(options: schema.Params, drawing: Executor) -> None:
+    """Predict, measure, and have the pictures drawn by the process beside this one."""
     from cnn.network import inference, memory, saved
+    from cnn.process import beside
     from cnn.results import metrics, pictures, tables
     from cnn.storage import arrays
 
@@ -35,10 +55,13 @@ def main() -> None:
     }
     images = {name: images for name, (images, _) in splits.items()}
     tables.write_headline(answers)
-    details = tables.write_details(answers, model.count_params())
-    tables.write_classes(answers, classes := arrays.read_classes())
     predictions = tables.write_predictions(answers, images)
-    pictures.draw_all(model, classes, predictions, images)
+    classes, first = arrays.read_classes(), predictions["split"].iloc[0]
+    features = inference.feature_maps(model, images[first][0])
+    drawn = drawing.submit(pictures.draw_all, classes, predictions, features)
+    details = tables.write_details(answers, model.count_params())
+    tables.write_classes(answers, classes)
+    beside.result(drawn, "draw pictures")
     rows = {(row["split"], row["metric"]): row for row in details.to_dict("records")}
     for split in filter(answers.get, tables.HEADLINE):
         accuracy, loss = rows[split, "accuracy"], rows[split, "loss"]

@@ -27,7 +27,7 @@ ROOMS = {
     "predict": ("process", "settings", "storage", "datasets", "network"),
     "report": ("process", "settings", "storage", "results", "comparison"),
 }
-WITH_TENSORFLOW = {"cnn.network", "cnn.training", "cnn.results.pictures", "cnn.lesson", "cnn.arguments"}
+WITH_TENSORFLOW = {"cnn.network", "cnn.training", "cnn.lesson", "cnn.arguments"}
 
 
 def own(path: Path) -> set[str]:

@@ -45,7 +45,7 @@ def pins(lock):
 def direct(source):
     """The packages that a .in file names."""
     lines = [line.partition("#")[0].strip() for line in (ROOT / source).read_text().splitlines()]
-    return {line.partition("==")[0] for line in lines if line}
+    return {re.split(r"==|\[", line)[0] for line in lines if line}
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -7,22 +7,23 @@ from pathlib import Path
 
 from cnn.process.errors import InputError
 
+NO_GIT = "expected git on PATH. Received: none. Install it (in Debian: apt install git)."
 EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")  # DVC: a ref an experiment, by its baseline
 
 
 def commit_of(name: str) -> str:
     """The commit of a branch, a tag, a (short) hash or a DVC experiment. Raises InputError."""
-    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").decode().strip()
+    found = said("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").decode().strip()
     if found:
         return found
     named = {baseline: commit for (baseline, one), commit in experiments().items() if one == name}
-    head = _git("rev-parse", "--verify", "--quiet", "HEAD").decode().strip()
+    head = said("rev-parse", "--verify", "--quiet", "HEAD").decode().strip()
     if len(named) > 1 and head not in named:
         raise InputError(
             f"{name}: expected one experiment of this name. Received: {len(named)}, of other commits: "
             f"{', '.join(baseline[:7] for baseline in named)}. Check out one of these, or give the experiment's hash."
         )
-    if not named and not _git("rev-parse", "--git-dir"):
+    if not named and not said("rev-parse", "--git-dir"):
         raise InputError(
             f"{Path.cwd()}: expected a repository that git reads. Received: none, or another user's. `git status` "
             "says why."
@@ -37,7 +38,7 @@ def commit_of(name: str) -> str:
 
 def experiments() -> dict[tuple[str, str], str]:
     """All of DVC's experiments: (the commit that it began from, its name) to its own commit."""
-    lines = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").decode().splitlines()
+    lines = said("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").decode().splitlines()
     refs = [(line.partition(" ")[0], EXPERIMENT.fullmatch(line.partition(" ")[2])) for line in lines]
     return {(ref[1] + ref[2], ref[3]): commit for commit, ref in refs if ref}
 
@@ -45,7 +46,7 @@ def experiments() -> dict[tuple[str, str], str]:
 def content(commit: str, path: Path, label: str) -> bytes:
     """The content of a file in a commit, or in the work tree where `commit` is empty. Raises InputError."""
     if commit:
-        if held := _git("cat-file", "blob", f"{commit}:./{path}"):
+        if held := said("cat-file", "blob", f"{commit}:./{path}"):
             return held
     elif path.is_file():
         return path.read_bytes()
@@ -55,7 +56,13 @@ def content(commit: str, path: Path, label: str) -> bytes:
     )
 
 
-def _git(*arguments: str) -> bytes:
-    """What git says; nothing where it refuses. A hook's GIT_DIR and the like do not count."""
+def said(*arguments: str, root: Path = Path()) -> bytes:
+    """What git says in the folder `root`; nothing where it refuses. A hook's GIT_DIR and the like do not count.
+
+    Raises InputError where there is no git.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return subprocess.run(["git", *arguments], env=kept, capture_output=True, check=False).stdout
+    try:
+        return subprocess.run(["git", *arguments], cwd=root, env=kept, capture_output=True, check=False).stdout
+    except FileNotFoundError:
+        raise InputError(NO_GIT) from None

@@ -26,9 +26,13 @@ class Listing(NamedTuple):
     parts: dict[str, list[tuple[str, int]]]
     ignored: Counter[str]
 
+    def kinds_ignored(self) -> str:
+        """What else is there, in words."""
+        return ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.ignored.items()))
+
 
 def list_pictures(root: Path) -> Listing:
-    """List the pictures in a folder. Raises InputError where it has another form, or a link leads out of it."""
+    """List the pictures in a folder. Raises InputError where it has another form, or a link out of it or to nothing."""
     if not root.is_dir():
         raise InputError(f"{root}: expected a folder of pictures. Received: none. Put it there, or `dvc pull` it.")
     folders = _parts(root)
@@ -47,9 +51,10 @@ def list_pictures(root: Path) -> Listing:
         missing = set(range(len(classes))) - {label for _, label in pictures}
         if missing:
             names = [repr(listing.classes[label]) for label in sorted(missing)]
+            ignored = f" Ignored: {listing.kinds_ignored()}." if listing.ignored else ""
             raise InputError(
                 f"{root / folders[part]}: expected pictures of each class ({', '.join(ENDINGS)}). Received: none of "
-                f"{', '.join(names)}."
+                f"{', '.join(names)}.{ignored}"
             )
     return listing
 
@@ -65,10 +70,11 @@ def _parts(root: Path) -> dict[str, str]:
     names = _folders(root)
     if "train" in names and set(names) <= set(SPLITS):
         return {part: f"{part}/" for part in SPLITS if part in names}
-    if "train" in names or (names and set(names) <= set(SPLITS)):
+    lowered = {name.lower() for name in names}
+    if "train" in lowered or (names and lowered <= set(SPLITS)):
         raise InputError(
             f"{root}: expected a folder for each class, or {', '.join(SPLITS)} and nothing else, train at least. "
-            f"Received: {', '.join(map(repr, names))}."
+            f"Received: {', '.join(map(repr, names))}. Where these are classes, put all of them into one folder, train."
         )
     return {"train": ""}
 
@@ -81,7 +87,7 @@ def _classes(root: Path, folders: dict[str, str]) -> list[tuple[int, str]]:
             f"{root / folders['train']}: expected a folder for each of 2 to {MOST_CLASSES} classes. "
             f"Received: {len(names)}."
         )
-    if wrong := [name for name in names if not _is_text(name)]:
+    if wrong := [name for name in names if name != name.encode(errors="ignore").decode()]:
         raise InputError(f"{root}: expected folder names in UTF-8. Received: {', '.join(map(ascii, wrong))}.")
     for part, folder in folders.items():
         if others := set(names) ^ set(_folders(root / folder)):
@@ -92,38 +98,32 @@ def _classes(root: Path, folders: dict[str, str]) -> list[tuple[int, str]]:
     return list(enumerate(names))
 
 
-def _is_text(name: str) -> bool:
-    try:
-        return bool(name.encode())
-    except UnicodeEncodeError:  # Python's way to write bytes that are not UTF-8
-        return False
-
-
 def _folders(path: Path) -> list[str]:
     with os.scandir(path) as entries:
-        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return sorted(name for name in names if not name.startswith("."))
+        return sorted(one.name for one in entries if one.is_dir(follow_symlinks=False) and one.name[0] != ".")
 
 
 def _files(root: Path, ignored: Counter[str]) -> Iterator[str]:
     """The path below `root` of each file that should be a picture. Counts what else there is. Raises InputError."""
     inside = os.path.join(os.path.realpath(root), "")
     outside = []
-    for path, entry in _walk(root):
-        if entry.is_symlink() and not os.path.join(os.path.realpath(entry.path), "").startswith(inside):
+    for path, entry in walk(root):
+        if entry.is_symlink() and not (
+            os.path.exists(entry.path) and os.path.join(os.path.realpath(entry.path), "").startswith(inside)
+        ):
             outside.append(repr(path))
-        elif kind := _unwanted(entry):
+        elif kind := unwanted(entry):
             ignored[kind] += 1
         else:
             yield path
     if outside:
         raise InputError(
-            f"{root}: expected no link that leads out of it: what lies elsewhere is not versioned with it. "
+            f"{root}: expected no link that leads out of it, or to nothing: DVC cannot version it. "
             f"Received:\n{shown(sorted(outside))}\nTo go on: put the files themselves there, or remove the links."
         )
 
 
-def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def walk(root: str | Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Each file and link below a folder, with its path from there. Hidden folders are not entered."""
     waiting = [""]
     while waiting:
@@ -137,13 +137,13 @@ def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
                     yield path, entry
 
 
-def _unwanted(entry: os.DirEntry[str]) -> str:
+def unwanted(entry: os.DirEntry[str]) -> str:
     """What a file is that should be no picture; empty where it should."""
     if entry.name.startswith("."):
         return "hidden"
     if entry.name == "Thumbs.db":
         return "Thumbs.db"
-    if entry.is_dir() or not (entry.is_file() or entry.is_symlink()):  # a link to nothing is a picture that is missing
-        return "no files"
+    if os.path.isdir(entry.path) or not (os.path.isfile(entry.path) or entry.is_symlink()):
+        return "no files"  # a link to nothing, or to itself, is a picture that is missing
     ending = os.path.splitext(entry.name)[1]
     return "" if ending.lower() in ENDINGS else ascii(ending)[1:-1] or "without an ending"

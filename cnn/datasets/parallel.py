@@ -1,19 +1,13 @@
 """Work on many files, in as many processes as there are CPUs."""
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from typing import TypeVar
 
 from tqdm import tqdm
 
-from cnn.process import machine
-from cnn.process.errors import InputError
+from cnn.process import beside, machine
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,33 +33,14 @@ def in_chunks(
 def _in_processes(
     function: Callable[[Sequence[Item]], Result], chunks: list[Sequence[Item]], processes: int
 ) -> Iterator[Result]:
-    # Not forked: this process has a thread that watches for the end of DVC.
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_begin)
+    pool = beside.pool(processes)
     waiting: deque[Future[Result]] = deque()
     try:
         for chunk in chunks:
             waiting.append(pool.submit(function, chunk))
             if len(waiting) >= AHEAD * processes:
-                yield waiting.popleft().result()
+                yield beside.result(waiting.popleft(), "read pictures")
         while waiting:
-            yield waiting.popleft().result()
-    except (BrokenProcessPool, MemoryError):
-        raise InputError(
-            "expected the processes that read pictures to live. Received: the end of one, killed or out of memory. "
-            "To go on: free some memory, then run again."
-        ) from None
+            yield beside.result(waiting.popleft(), "read pictures")
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _begin() -> None:
-    """In each process: leave Ctrl-C to the one that started it, and end with it, however that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    starter = multiprocessing.parent_process()
-    assert starter
-
-    def wait() -> None:
-        starter.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

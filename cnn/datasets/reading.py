@@ -47,7 +47,7 @@ def opened(about: AboutLocal, options: Preprocess, place: Path) -> Iterator[Data
     """
     listing = folders.list_pictures(Path(about.path))
     if listing.ignored:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(listing.ignored.items()))
+        kinds = listing.kinds_ignored()
         print(f"preprocess: {listing.root}: {listing.ignored.total():,} files ignored: {kinds}", flush=True)
     everything = [picture for part in listing.parts.values() for picture in part]
     place.mkdir(parents=True, exist_ok=True)

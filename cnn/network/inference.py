@@ -50,6 +50,15 @@ def predictor(
     return predict
 
 
+def feature_maps(model: keras.Sequential, image: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """What each activation and pooling layer makes of an image (height, width, channels), by the layer's name."""
+    shown = [layer for layer in model.layers if isinstance(layer, (keras.layers.Activation, keras.layers.MaxPooling2D))]
+    maps = keras.Model(model.inputs[0], [layer.output for layer in shown])
+    # Of one layer alone, Keras gives its output, and no list.
+    outputs = keras.tree.flatten(maps(image[np.newaxis].astype(np.float32), training=False))
+    return {layer.name: output[0].numpy() for layer, output in zip(shown, outputs, strict=True)}
+
+
 def views(shift: int, flip: bool) -> int:
     """How many views of an image the predictor averages."""
     return (5 if shift else 1) * (2 if flip else 1)

@@ -5,6 +5,7 @@ threads decides how fast a result comes, never what it is; and small kernels, wh
 thread, run faster that way.
 """
 
+import gc
 import os
 import platform
 import sys
@@ -42,15 +43,8 @@ def prepare(determinism: str) -> None:
     machine, with its fastest kernels. To be called before NumPy and TensorFlow are imported. Raises InputError
     where the CPU cannot do what is asked.
     """
-    if determinism == "portable":
-        _require_avx2()
-    # Variables of these libraries can change bits: the caller's own are dropped.
-    for name in [name for name in os.environ if name.startswith(("TF_", "XLA_", "ONEDNN_", "DNNL_", "NPY_"))]:
-        del os.environ[name]
-    os.environ.update(QUIET | REPEATABLE | (PORTABLE if determinism == "portable" else {}))
-    if determinism == "portable" or not Path("/dev/nvidiactl").exists():
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU has bits of its own, and looking for none is noisy
-    with _quiet_stderr(), _hidden(OPTIONAL):
+    set_environment(determinism)
+    with _quiet_stderr(), _hidden(OPTIONAL), _uncollected():
         import keras
         import tensorflow as tf
 
@@ -65,6 +59,18 @@ def prepare(determinism: str) -> None:
     tf.config.experimental.enable_op_determinism()
     # It would turn x / sqrt(y) back into x * rsqrt(y), whose bits depend on the CPU.
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+
+
+def set_environment(determinism: str) -> None:
+    """Set the environment of this process and of those that it will start. Raises InputError as `prepare` does."""
+    if determinism == "portable":
+        _require_avx2()
+    # Variables of these libraries can change bits: the caller's own are dropped.
+    for name in [name for name in os.environ if name.startswith(("TF_", "XLA_", "ONEDNN_", "DNNL_", "NPY_"))]:
+        del os.environ[name]
+    os.environ.update(QUIET | REPEATABLE | (PORTABLE if determinism == "portable" else {}))
+    if determinism == "portable" or not Path("/dev/nvidiactl").exists():
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU has bits of its own, and looking for none is noisy
 
 
 def set_global_seed(seed: int) -> None:
@@ -93,6 +99,20 @@ def _hidden(modules: Iterable[str]) -> Iterator[None]:
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the garbage collector pass over what the block makes, now and at the end of the process: it is to stay.
+
+    To look through the 400,000 objects of TensorFlow again and again takes as long as to import them.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager

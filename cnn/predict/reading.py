@@ -58,13 +58,16 @@ class Reader(NamedTuple):
 
 
 def find(names: list[str]) -> list[str]:
-    """The pictures named, and all in folders named, in the order of their paths. Raises InputError without any."""
+    """The pictures named, and those in folders named, as in a data set: nothing hidden. In the order of their paths.
+
+    Raises InputError without any.
+    """
     found: list[str] = []
     if STDIN in names and sys.stdin is None:
         raise InputError(f"{STDIN}: expected a picture on standard input. Received: standard input that is closed.")
     for name in names:
         if os.path.isdir(name):
-            inside = sorted(str(one) for one in Path(name).rglob("*") if _is_picture(one))
+            inside = sorted(str(Path(name, path)) for path, entry in folders.walk(name) if not folders.unwanted(entry))
             if not inside:
                 raise InputError(
                     f"{name}: expected pictures ({', '.join(folders.ENDINGS)}). Received: a folder of none."
@@ -77,13 +80,6 @@ def find(names: list[str]) -> list[str]:
         else:
             found.append(name)
     return found
-
-
-def _is_picture(path: Path) -> bool:
-    """Whether it is to be read, as in a data set: nothing hidden, no pipe. A link to nothing is one that is missing."""
-    if path.name.startswith(".") or path.suffix.lower() not in folders.ENDINGS:
-        return False
-    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def items(names: Sequence[str]) -> list[Item]:

@@ -79,7 +79,7 @@ def read() -> Origin:
     for name, stage in pipeline.items():
         if name not in locked:
             raise InputError(f"{LOCK}: expected the stage {name}. Received: none. To go on: `make run`.")
-        reads = [str(path) for path in stage.get("deps") or []]
+        reads = [entry["path"] for entry in locked[name].get("deps") or []]
         after = [made_by[path] for path in reads if path in made_by]
         others = [path for path in reads if path not in made_by]
         params = [str(param) for param in stage.get("params") or []]

@@ -42,6 +42,11 @@ def load_yaml(path: str | Path) -> tuple[dict[str, Any], list[str]]:
     return document, loader.faults
 
 
+def is_text(word: str) -> bool:
+    """Say whether YAML reads a word without quotes as text: not as a number, a date, true or null."""
+    return _Loader("").resolve(yaml.ScalarNode, word, (True, False)) == "tag:yaml.org,2002:str"
+
+
 class _Loader(yaml.SafeLoader):
     """Plain PyYAML lets the last of two equal keys win in silence; this one notes it as a fault."""
 

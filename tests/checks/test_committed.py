@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from checks import committed, revision
+from tests import tiny
 
 
 def locked():
@@ -16,6 +17,16 @@ def test_the_committed_result_holds_together(project):
     assert committed.contradictions(locked()) == []
     assert committed.other_metrics(locked()) == []
     assert committed.not_in_git(locked()) == []
+
+
+def test_git_never_changes_the_bytes_of_a_file():
+    """With core.autocrlf, without this, every stage of a fresh clone would be stale."""
+    files = subprocess.run(["git", "ls-files"], cwd=tiny.ROOT, capture_output=True, text=True, check=True).stdout
+    asked = subprocess.run(
+        ["git", "check-attr", "--stdin", "text"],
+        cwd=tiny.ROOT, input=files, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert {line.rpartition(": ")[2] for line in asked.stdout.splitlines()} == {"unset"}
 
 
 def test_a_metric_that_was_edited_is_named(project):

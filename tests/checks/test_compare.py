@@ -11,8 +11,11 @@ import pytest
 from markdown_it import MarkdownIt
 from scipy.stats import binomtest, t
 
-from checks import compare, compare_text
+from checks import clone, compare, compare_text, mend
+from checks.clone import CannotRunError
+from cnn.comparison.git import NO_GIT
 from cnn.comparison.noise import NOISE, fingerprint, table
+from cnn.process.errors import InputError
 from tests import tiny
 from tests.comparison import made_up
 from tests.comparison.made_up import commit, result, rows
@@ -210,10 +213,13 @@ def test_test_figures_are_shown_only_where_asked(repository, say, form):
 def test_without_validation_images_nothing_of_the_test_is_shown_instead(repository, say):
     made_up.write(made(None), repository)
     commit(repository)
+    made_up.write(made(None), repository, pictures=["mistakes.png"])  # which are those of the test then
     for form in ([], ["--json"], ["--markdown"]):
         output = say(*form)[1]
         assert "no validation images (preprocess.validation_fraction is 0)" in output
         assert "0.97" not in output
+        assert "mistakes.png" not in output
+        assert "mistakes.png" in say(*form, "--test")[1]
 
 
 HOSTILE = [
@@ -353,6 +359,16 @@ def test_where_git_refuses_no_name_is_blamed(repository, say):
     code, output, errors = say()
     assert (code, output, errors.count("\n")) == (2, "", 1)
     assert "expected a repository that git reads" in errors
+
+
+@pytest.mark.parametrize("words", [[], ["HEAD", "HEAD"], ["--experiments"]], ids=" ".join)
+def test_without_git_it_says_so_in_one_line(repository, say, monkeypatch, words):
+    monkeypatch.setenv("PATH", str(repository))
+    assert say(*words) == (2, "", f"compare: {NO_GIT}\n")
+    with pytest.raises(CannotRunError, match=f"^{re.escape(NO_GIT)}$"):
+        clone.git("status")
+    with pytest.raises(InputError, match=f"^{re.escape(NO_GIT)}$"):
+        mend.lock_is_whole(repository)
 
 
 def test_those_that_cannot_be_ranked_come_last_with_the_reason(repository, say):

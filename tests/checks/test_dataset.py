@@ -119,6 +119,9 @@ def test_equal_pictures_are_counted_and_dropping_them_is_suggested_where_that_he
     [
         ("none", "data/local/none: expected a folder of pictures. Received: none."),
         ("../local/pets", "expected a name of letters, digits"),
+        ("2024-05-01", "none that YAML reads as a number, a date or the like. Received: '2024-05-01'."),
+        ("1e3", "Received: '1e3'. As in `make dataset NAME=pets`."),
+        ("null", "Received: 'null'."),
         ("mnist", "expected a new name. Received: mnist, which is a data set of another format."),
     ],
 )

@@ -131,7 +131,7 @@ def test_a_fault_of_the_file_is_one_line(judge, text, fault):
     assert str(error.value).splitlines() == ["checks/gates.yaml is not valid:", f"  {fault}"]
 
 
-@pytest.mark.parametrize("text", ["", "split,metric\nvalidation,accuracy\n", DETAILS.replace("0.9514", "low")])
+@pytest.mark.parametrize("text", ["", "x", "split,metric\nvalidation,accuracy\n", DETAILS.replace("0.9514", "low")])
 def test_damaged_details_are_one_line(judge, tmp_path, text):
     (tmp_path / gates.DETAILS).write_text(text)
     if not text:

@@ -78,7 +78,7 @@ def test_names_of_any_script_and_length_stay_as_they_are(tmp_path):
 
 def test_a_class_without_pictures_is_named(tmp_path):
     (fill(tmp_path, "cat/1.png", "dog/1.txt") / "eel").mkdir()
-    assert refused(tmp_path).endswith("Received: none of 'dog', 'eel'.")
+    assert refused(tmp_path).endswith("Received: none of 'dog', 'eel'. Ignored: 1 .txt.")
     root = fill(tmp_path / "parts", "train/cat/1.png", "train/dog/1.png", "test/cat/1.png")
     (root / "test/dog").mkdir()
     assert refused(root).startswith(f"{root}/test: expected pictures of each class")
@@ -97,10 +97,17 @@ def test_no_folder_and_too_few_or_too_many_classes_are_refused(tmp_path):
     [
         (["train/a/1.png", "train/b/1.png", "val/a/1.png"], "'train', 'val'"),
         (["test/a/1.png", "validation/a/1.png"], "'test', 'validation'"),
+        (["Train/a/1.png", "Train/b/1.png", "Test/a/1.png", "Test/b/1.png"], "'Test', 'Train'"),
+        (["bus/1.png", "train/1.png", "truck/1.png"], "'bus', 'train', 'truck'"),
     ],
 )
 def test_parts_of_other_names_are_not_taken_for_classes(tmp_path, paths, said):
     assert f"train at least. Received: {said}." in refused(fill(tmp_path, *paths))
+
+
+def test_a_class_may_be_called_train_within_a_part(tmp_path):
+    listing = folders.list_pictures(fill(tmp_path, "train/bus/1.png", "train/train/1.png"))
+    assert listing.parts == {"train": [("train/bus/1.png", 0), ("train/train/1.png", 1)]}
 
 
 @pytest.mark.parametrize("path", ["test/c/1.png", "train/c/1.png"])
@@ -113,15 +120,23 @@ def test_links_that_lead_out_are_refused_and_named(tmp_path):
     root = fill(tmp_path / "pets", "a/1.png", "b/1.png")
     fill(tmp_path, "elsewhere/a/secret.png", "pets-2/secret.png")
     (root / "a/inside.png").symlink_to("../b/1.png")
-    (root / "a/dead.png").symlink_to("2.png")
     listing = folders.list_pictures(root)
-    assert [path for path, _ in listing.parts["train"]] == ["a/1.png", "a/dead.png", "a/inside.png", "b/1.png"]
+    assert [path for path, _ in listing.parts["train"]] == ["a/1.png", "a/inside.png", "b/1.png"]
     (root / "a/out.png").symlink_to("../../elsewhere/a/secret.png")
     (root / "a/near.png").symlink_to("../../pets-2/secret.png")
     (root / "c").symlink_to(tmp_path / "elsewhere/a")
     said = refused(root)
     assert "expected no link that leads out of it" in said
     assert [line.strip() for line in said.splitlines()[1:-1]] == ["'a/near.png'", "'a/out.png'", "'c'"]
+
+
+@pytest.mark.parametrize("name", ["dead.png", ".#lock"])
+def test_links_to_nothing_are_refused_and_named(tmp_path, name):
+    """DVC cannot read them: it would end the run before preprocess."""
+    root = fill(tmp_path, "a/1.png", "b/1.png")
+    (root / "a" / name).symlink_to("2.png")
+    (root / "b/self.png").symlink_to("self.png")
+    assert f"Received:\n  'a/{name}'\n  'b/self.png'\n" in refused(root)
 
 
 def test_links_to_folders_within_are_not_followed(tmp_path):

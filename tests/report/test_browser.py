@@ -302,6 +302,13 @@ def test_hostile_names_and_two_hundred_classes_are_laid_out(finished, visit):
     assert page.evaluate("document.documentElement.scrollWidth") == 1200
 
 
+def test_the_caption_of_two_classes_is_not_squeezed_into_the_width_of_their_matrix(finished, visit):
+    folder = finished(classes=["a", "b"])
+    (folder / "report.html").write_text(render(), encoding="utf-8")
+    page = ready(visit(folder / "report.html", **WIDE))
+    assert page.locator("#confusion figcaption").first.bounding_box()["height"] < 70
+
+
 @pytest.mark.parametrize("shape", [(12, 12, 3), (9, 40, 1)], ids=["colour", "wide and grey"])
 def test_other_images_make_a_page_without_errors(finished, visit, shape):
     from cnn.report.page import render

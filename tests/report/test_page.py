@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from cnn.comparison import verdict
 from cnn.comparison.paired import Paired
@@ -157,6 +158,31 @@ def test_parameters_that_changed_since_the_run_are_named(finished):
     found = page.render()
     assert "params.yaml has changed since this run.</strong> Other values: train.learning_rate." in found
     assert "3e-05" not in found[found.index("<main") :], "the parameters shown are those of the run"
+
+
+@pytest.mark.parametrize(
+    ("shift", "flip", "copies"),
+    [
+        (0, False, None),
+        (1, False, "copies moved by 1 pixels"),
+        (0, True, "mirror images"),
+        (2, True, "copies moved by 2 pixels and mirror images"),
+    ],
+)
+def test_where_the_metrics_average_over_copies_the_panel_says_that_it_does_not(finished, shift, flip, copies):
+    folder = finished()
+    lock = yaml.safe_load((folder / "dvc.lock").read_text())
+    lock["stages"]["evaluate"]["params"]["params.yaml"]["evaluate"] |= {"shift": shift, "flip": flip}
+    (folder / "dvc.lock").write_text(yaml.safe_dump(lock))
+    found = re.findall(r"average over the image and its (.*); here the network sees the image once", page.render())
+    assert found == [copies] * bool(copies)
+
+
+def test_what_the_stages_read_is_named_as_dvc_lock_has_it(finished):
+    finished()
+    text = page.render()
+    assert "data/local/mnist-5k<br>" in text
+    assert "${" not in text[text.index('<section id="origin"') : text.index("</main>")]
 
 
 @pytest.mark.parametrize(("classes", "fitted"), [(list("0123456789"), True), ([f"shoe {n}" for n in range(10)], False)])

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from cnn.network import inference
 from cnn.network.batch_norm import fold_batch_norm
 from cnn.network.build import build_cnn_model
 from cnn.results import confusion, figures, metrics, pictures, tables
@@ -26,6 +27,12 @@ NETWORKS = {
 }
 
 
+def write_split(name, images, labels):
+    paths.PROCESSED.mkdir(parents=True, exist_ok=True)
+    np.save(paths.PROCESSED / f"{name}_images.npy", images)
+    np.save(paths.PROCESSED / f"{name}_labels.npy", labels.astype(np.uint8))
+
+
 @pytest.mark.parametrize(
     "network", ["folded, average, many blocks", "one layer to draw", pytest.param("small", marks=pytest.mark.slow)]
 )
@@ -36,7 +43,8 @@ def test_all_pictures_that_dvc_expects_are_drawn(tmp_path, monkeypatch, network)
     history.write([ROW])
     answers = {"test": metrics.answers_of(np.full((20, 3), 1 / 3, np.float32), labels)}
     predictions = tables.write_predictions(answers, {"test": images})
-    pictures.draw_all(model, CLASSES, predictions, {"test": images})
+    write_split("test", images, labels)
+    pictures.draw_all(CLASSES, predictions, inference.feature_maps(model, images[0]))
     stages = yaml.safe_load((tiny.ROOT / "dvc.yaml").read_text())["stages"]
     named = [next(iter(plot)) for plot in stages["evaluate"]["plots"]]
     drawn = {str(path) for path in paths.FIGURES.iterdir()}
@@ -47,7 +55,7 @@ def test_feature_maps_are_those_of_each_activation_and_pool():
     blocks = tiny.blocks([5, 4], pool_size=2)
     model = build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options(blocks=blocks, padding="same"))
     images, _ = tiny.bars(2)
-    maps = pictures.feature_maps(model, images[1])
+    maps = inference.feature_maps(model, images[1])
     shapes = {"relu1": (12, 12, 5), "pool1": (6, 6, 5), "relu2": (6, 6, 4), "pool2": (3, 3, 4)}
     assert {name: values.shape for name, values in maps.items()} == shapes
     pooled = maps["relu1"].reshape(6, 2, 6, 2, 5).max(axis=(1, 3))
@@ -61,14 +69,15 @@ def test_feature_maps_are_those_of_each_activation_and_pool():
 def test_each_split_has_its_matrix_and_mistakes_are_those_of_validation(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images, labels = tiny.bars(20)
-    model = build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options())
     history.write([ROW])
+    write_split("validation", images, labels)
+    write_split("test", images[::-1], labels)
     right = pd.DataFrame({"split": "test", "index": range(20), "actual": labels, "predicted": labels, "confidence": 1})
     wrong = right.assign(split="validation", predicted=(labels + 1) % 3)
     drawn = {}
     for module, name in ((confusion, "draw_confusion"), (figures, "draw_mistakes")):
         monkeypatch.setattr(module, name, lambda *arguments, name=name: drawn.update({name: arguments}))
-    pictures.draw_all(model, CLASSES, pd.concat([wrong, right]), {"validation": images, "test": images[::-1]})
+    pictures.draw_all(CLASSES, pd.concat([wrong, right]), {"relu1": np.zeros((4, 4, 1), np.float32)})
     matrices = drawn["draw_confusion"][0]
     assert list(matrices) == ["validation", "test"]
     np.testing.assert_array_equal(matrices["validation"], [[0, 7, 0], [0, 0, 7], [6, 0, 0]])
