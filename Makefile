@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check compare report dataset verify noise faults power screenshot bench bench-scale
+.PHONY: help run test test-all check compare report dataset verify noise sweep faults power screenshot bench bench-scale
 .PHONY: predict push pull lock clean setup
 
 # The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
@@ -56,6 +56,9 @@ verify: setup ## derive the committed result again, and compare every bit
 
 noise: setup ## measure how much of a result is luck: SEEDS=5 values of train.seed; SPLITS=1: of preprocess.seed too
 	@python -m checks.noise --seeds "$(or $(SEEDS),5)" $(if $(filter-out 0,$(SPLITS)),--splits)
+
+sweep: setup ## try TRIALS=20 values out of the space in sweep.yaml; again: go on; several at once share the work
+	@python -m checks.sweep --trials "$(or $(TRIALS),20)"
 
 faults: setup ## kill the running pipeline N times (default 20), and compare every bit at the end
 	@python -m checks.faults --kills $(or $(N),20)

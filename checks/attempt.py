@@ -1,12 +1,15 @@
 """A run of the pipeline that is ended in one of several ways, and of which nothing is left."""
 
+import ctypes
 import os
 import re
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -33,6 +36,7 @@ class Attempt:
             stdout=descriptor,
             stderr=descriptor,
             start_new_session=True,
+            preexec_fn=_end_with(os.getpid()),
         )
         os.close(descriptor)
 
@@ -69,6 +73,18 @@ class Attempt:
         """What was mended, and what train said of its checkpoint."""
         found = re.search(r"going on from step [\d,]+ of [\d,]+|the checkpoint is .*", self.log.read_text())
         return "; ".join(self.mended + ([found[0]] if found else []))
+
+
+def _end_with(parent: int) -> Callable[[], None]:
+    """A function for a new process: has the kernel kill it when its parent ends, also where that is killed."""
+    kill_with_parent = partial(ctypes.CDLL(None).prctl, 1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+    def end_with_it() -> None:
+        kill_with_parent()
+        if os.getppid() != parent:  # it has ended already
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return end_with_it
 
 
 def members(group: int) -> list[int]:

@@ -41,11 +41,14 @@ def git(*arguments: str) -> str:
     return done.stdout
 
 
-def clone_of(commit: str, folder: Path) -> Path:
-    """Clone a commit into a folder, with a DVC cache of its own: nothing made earlier can stand in for a result."""
+def clone_of(commit: str, folder: Path, shared_cache: bool = False) -> Path:
+    """Clone a commit into a folder, with a DVC cache of its own: nothing made earlier can stand in for a result.
+
+    shared_cache: with this project's cache, so that what was made is not made again.
+    """
     git("clone", "--quiet", "--no-checkout", ".", str(folder))
     git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
-    dvc(folder, "config", "--local", "cache.dir", str(folder / ".dvc/cache"))
+    _set_cache(folder, _cache() if shared_cache else str(folder / ".dvc/cache"))
     return folder
 
 
@@ -56,11 +59,20 @@ def clone_of_work_tree(folder: Path) -> Path:
         if os.path.isfile(name):  # not one that is deleted and still in git
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(name, folder / name)
+    _set_cache(folder, _cache())
+    return folder
+
+
+def _cache() -> str:
+    """Where this project's DVC cache is."""
     asked = subprocess.run(["dvc", "cache", "dir"], env=environment(), capture_output=True, text=True, check=False)
     if asked.returncode:
         raise CannotRunError(f"`dvc cache dir`: {asked.stderr.strip()}")
-    dvc(folder, "config", "--local", "cache.dir", asked.stdout.strip())
-    return folder
+    return asked.stdout.strip()
+
+
+def _set_cache(clone: Path, folder: str) -> None:
+    dvc(clone, "config", "--local", "cache.dir", folder)
 
 
 def dvc_environment(clone: Path) -> dict[str, str]:

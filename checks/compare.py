@@ -14,8 +14,8 @@ import sys
 from pathlib import PurePath
 from typing import Any
 
-from checks import compare_text
-from cnn.comparison import git, noise, ranking, revisions, verdict
+from checks import compare_text, ranked
+from cnn.comparison import git, noise, revisions, verdict
 from cnn.comparison.flat import differences
 from cnn.comparison.revisions import Result
 from cnn.comparison.verdict import Comparison
@@ -63,30 +63,6 @@ def split_of(a: Result, b: Result, comparison: Comparison) -> dict[str, Any]:
     return said | comparison.paired._asdict() | {"metrics": rows, "changed": changed}
 
 
-def several(results: list[Result], splits: list[str]) -> dict[str, Any]:
-    """The rankings of several results, as JSON has them."""
-    known, lack = noise.of([result.params for result in results], splits)
-    tables = []
-    for split in splits:
-        rows = []
-        for ranked in ranking.rank(results, split, known):
-            keys = ("value", "low", "high")
-            accuracy = {key: ranked.result.details.get((split, "accuracy"), {}).get(key) for key in keys}
-            changes = {row["name"]: row["b"] for row in differences(results[0].params, ranked.result.params)}
-            place = {"place": ranked.place, "p_value": ranked.p_value, "parameters": changes}
-            rows.append({"name": ranked.result.name, "accuracy": accuracy, **place})
-        tables.append({"split": split, "rows": rows})
-    notes = verdict.doubts(results)
-    notes += [_beyond(known, split) for split in splits] if known else [lack]
-    return {"notes": notes, "rankings": tables}
-
-
-def _beyond(known: noise.Noise, split: str) -> str:
-    """What the seed's noise does to a ranking."""
-    limit = known.limit(f"{split}.accuracy")
-    return f"Nor is one called worse on {split} whose accuracy is less than {limit:.4f}, the seed's noise, behind."
-
-
 def options_of(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m checks.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -107,7 +83,7 @@ def main(words: list[str] | None = None) -> int:
     names: list[str | None] = [*options.revisions]
     splits = ["validation", "test"] if options.test else ["validation"]
     try:
-        begun: dict[str | None, str] = {}  # experiments, which may be called like a branch: so found by their commits
+        begun: dict[str, str] = {}  # experiments, which may be called like a branch: so found by their commits
         if options.experiments:
             head = git.commit_of("HEAD")
             begun = {name: commit for (baseline, name), commit in sorted(git.experiments().items()) if baseline == head}
@@ -118,8 +94,11 @@ def main(words: list[str] | None = None) -> int:
             raise InputError(
                 f"--fail-on: expected two results. Received: {len(names)}. Name the two: A B --fail-on worse."
             )
-        results = [revisions.read(name, begun.get(name)) for name in names]
-        report = pair(results[0], results[1], splits) if len(results) == 2 else several(results, splits)
+        results = [revisions.read(name) for name in names if name not in begun]
+        experiments, lacking = ranked.read_all(begun)
+        results += experiments
+        report = pair(results[0], results[1], splits) if len(results) == 2 else ranked.several(results, splits)
+        report["notes"] += lacking
     except InputError as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2

@@ -35,7 +35,7 @@ def text(report: dict[str, Any], markdown: bool, pictures: str | None = None) ->
     """The report for people. pictures: see `compare --help`."""
     blocks = list(_ranking(report) if "rankings" in report else _pair(report))
     if not markdown:
-        return "\n\n".join(_plain(block) for block in blocks)
+        return "\n\n".join(plain(block) for block in blocks)
     blocks += list(_pictures(report, pictures)) if pictures else []
     title = f"### {_verdict(report['splits'][0])}\n\n" if "splits" in report else ""
     return title + "\n\n".join(_inert(block) if isinstance(block, str) else _markdown(block) for block in blocks) + "\n"
@@ -107,7 +107,7 @@ def _value(value: Any) -> str:
     return "-" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _plain(block: Block) -> str:
+def plain(block: Block) -> str:
     """Columns side by side."""
     if isinstance(block, str):
         return block

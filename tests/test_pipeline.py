@@ -533,3 +533,21 @@ def test_a_full_disk_is_told_and_the_mended_run_goes_on(committed):
     assert left == []
     assert committed.repro() == []  # from the cache
     assert committed.run("git", "status", "--porcelain") == ""
+
+
+def test_dvcs_queue_works_from_a_clean_clone_two_at_once(project, tmp_path):
+    clone = Project(tmp_path)
+    clone.environment = project.environment
+    subprocess.run(["git", "clone", "--quiet", project.folder, clone.folder], check=True)
+    clone.run("dvc", "exp", "run", "--queue", "-S", "model.blocks.conv1.filters=choice(2,4)")
+    clone.run("dvc", "queue", "start", "-j", "2")
+    for _ in range(280):
+        said = clone.run("dvc", "queue", "status")
+        if not re.search("Queued|Running|[1-9] active", said):
+            break
+        time.sleep(1)
+    assert len(re.findall("Success", said)) == 2, said
+    ranking = json.loads(clone.run("python", "-m", "checks.compare", "--experiments", "--json"))["rankings"][0]["rows"]
+    filters = {row["parameters"].get("model.blocks.conv1.filters") for row in ranking}
+    assert filters == {None, 2, 4}, "of HEAD, and of the two"
+    assert clone.run("git", "status", "--porcelain") == ""
