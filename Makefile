@@ -4,7 +4,7 @@ SHELL := bash
 .ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check compare report dataset verify noise sweep faults power screenshot bench bench-scale
-.PHONY: predict push pull lock clean setup
+.PHONY: predict push pull lock clean setup bench-all
 
 # The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
 PYTHONS := python3.13 python3.12 python3.11 python3
@@ -78,8 +78,11 @@ report: setup ## write report.html, a page about the last run; BASE=… names a 
 screenshot: report ## take docs/report.png of it again (needs Chromium)
 	@python -m checks.screenshot
 
-bench: setup ## measure the recipes side by side with plain Keras (an hour)
-	@python -m benchmarks.speed
+bench: setup ## the same network and `fast` beside plain Keras, three pairs (a quarter of an hour); TORCH=…/python: and PyTorch
+	@TORCH="$(TORCH)" python -m benchmarks.speed --quick
+
+bench-all: setup ## all recipes, seven pairs (an hour): writes the README's table
+	@TORCH="$(TORCH)" python -m benchmarks.speed
 
 bench-scale: setup ## measure each stage on 1, 2, 4 and 8 times MNIST (six minutes)
 	@python -m benchmarks.scale

@@ -1,105 +1,116 @@
-"""Side by side on the real MNIST: the recipes, and plain Keras. Writes results.csv and the README's table."""
+"""Side by side on real images: the recipes, plain Keras and, where it is there, PyTorch.
 
+python -m benchmarks.speed           the whole: writes results.csv, results.png and the README's table
+python -m benchmarks.speed --quick   the same network and `fast`, in three pairs; prints the table, writes nothing
+
+The environment variable TORCH names a Python that has PyTorch and NumPy; without it, PyTorch is left out.
+"""
+
+import argparse
 import json
+import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
-from benchmarks.work import HERE, ROOT, machine, make_project, measured, with_changes
+from benchmarks import picture
+from benchmarks.contenders import CONTENDERS, TORCH, prepare, run
+from benchmarks.work import HERE, ROOT, machine
 
 RESULTS = HERE / "results.csv"
-PLAIN = "plain Keras"
-STILL = {
-    "shift": 0,
-    "crop": 0,
-    "rotate": 0,
-    "zoom": 0.0,
-    "shear": 0.0,
-    "flip": False,
-    "brightness": 0.0,
-    "contrast": 0.0,
-    "saturation": 0.0,
-}  # an epoch is too short to gain from augmentation
-# In the order of the table, each with its number of seeds. All train on the same 54,000 images.
-CONTENDERS: dict[str, tuple[int, dict[str, Any]]] = {
-    PLAIN: (5, {}),
-    "tutorial, machine": (3, with_changes("tutorial", train={"determinism": "machine"})),
-    "tutorial": (3, with_changes("tutorial")),
-    "fast, 1 epoch": (
-        5,
-        with_changes("fast", train={"epochs": 1, "learning_rate": 0.4, "augment": STILL}, evaluate={"shift": 0}),
-    ),
-    "fast": (5, with_changes("fast")),
-    "accurate": (3, with_changes("accurate")),
-}
+QUICK_PAIRS = 3
 
 
 def main() -> None:
-    rows = []
-    with tempfile.TemporaryDirectory() as place:
-        folder = prepare(Path(place))
-        with tqdm(total=sum(seeds for seeds, _ in CONTENDERS.values()), unit="run", disable=None) as bar:
-            for seed in range(1, 6):
-                names = [name for name, (seeds, _) in CONTENDERS.items() if seed <= seeds]
-                # To and fro, so that a machine that slows down favours nobody.
-                for name in names if seed % 2 else reversed(names):
-                    rows.append({"contender": name, "seed": seed, **run(name, seed, folder)})
-                    bar.update()
-                    print(json.dumps(rows[-1]), flush=True)
-    pd.DataFrame(rows).assign(machine=machine()).to_csv(RESULTS, index=False, float_format="%.5g", lineterminator="\n")
-    results, readme = pd.read_csv(RESULTS), ROOT / "README.md"
-    readme.write_text(with_table(readme.read_text(), results))
-    print(table(results))
+    parser = argparse.ArgumentParser(description="Measure the recipes side by side with plain Keras.")
+    parser.add_argument(
+        "--quick", action="store_true", help="three pairs of the same network and `fast`; writes nothing"
+    )
+    quick, torch = parser.parse_args().quick, os.environ.get("TORCH")
+    results = pd.DataFrame(measure(quick, torch)).assign(machine=machine())
+    if not quick:
+        results.to_csv(RESULTS, index=False, float_format="%.5g", lineterminator="\n")
+        results, readme = pd.read_csv(RESULTS), ROOT / "README.md"
+        readme.write_text(with_table(readme.read_text(), results))
+        picture.save(results, RESULTS.with_suffix(".png"))
+    print(f"\n{table(results)}\n\n{note(results)}")
 
 
-def prepare(place: Path) -> Path:
-    """Download and split MNIST as the recipes say. Returns the folder of the splits."""
-    make_project(place, with_changes("fast"))
-    for stage in ("download", "preprocess"):
-        measured(f"stages.{stage}", cwd=place)
-    return place / "data/processed"
-
-
-def run(name: str, seed: int, folder: Path) -> dict[str, float]:
-    """Train and measure one contender in a process of its own."""
-    if name == PLAIN:
-        output, cost = measured("benchmarks.plain_keras", folder, seed)
-    else:
-        file = folder / "options.json"
-        file.write_text(json.dumps(CONTENDERS[name][1]))
-        output, cost = measured("benchmarks.ours", folder, seed, file)
-    return cost | json.loads(output.splitlines()[-1])
+def measure(quick: bool, torch: str | None) -> list[dict[str, object]]:
+    """Run all contenders that are asked for. A row a run, which is printed as it comes."""
+    seeds = {
+        name: min(contender.seeds, QUICK_PAIRS) if quick else contender.seeds
+        for name, contender in CONTENDERS.items()
+        if (contender.quick or not quick) and (name != TORCH or torch)
+    }
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as place, tqdm(total=sum(seeds.values()), unit="run", disable=None) as bar:
+        for data in {CONTENDERS[name].data for name in seeds}:
+            prepare(Path(place, data), data)
+        for seed in range(1, max(seeds.values()) + 1):
+            names = [name for name, count in seeds.items() if seed <= count]
+            # To and fro, so that a machine that slows down favours nobody.
+            for name in names if seed % 2 else reversed(names):
+                folder = Path(place, CONTENDERS[name].data, "data/processed")
+                rows.append({"contender": name, "seed": seed, **run(name, seed, folder, torch)})
+                bar.update()
+                print(json.dumps(rows[-1]), flush=True)
+    return rows
 
 
 def table(results: pd.DataFrame) -> str:
-    """The README's table: medians of times and of ratios to plain Keras with the same seed, mean and sd of accuracy."""
-    base = results[results["contender"] == PLAIN].set_index("seed")
+    """The README's table: medians of times, ratios of pairs with the same seed, mean and deviation of accuracy.
+
+    A ratio is the median of the pairs to plain Keras on the same images, with the smallest and the largest of them.
+    """
     lines = [
         "| | work time | of plain Keras' | whole process | CPU time | peak memory | test accuracy | of peak |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name in CONTENDERS:
-        runs = results[results["contender"] == name].set_index("seed")
-        pairs = base.loc[runs.index]
-        ratio, memory = ((runs[column] / pairs[column]).median() for column in ("work_s", "peak_mb"))
+    for name in results["contender"].drop_duplicates().sort_values(key=lambda names: names.map([*CONTENDERS].index)):
+        base = CONTENDERS[name].base
+        runs, memory = (
+            results[results["contender"] == name].set_index("seed"),
+            ratios(results, name, "peak_mb").median(),
+        )
+        times = ratios(results, name, "work_s")
+        ratio = "1" if name == base else f"{times.median():.2f} ({times.min():.2f} to {times.max():.2f})"
         share = (runs["tflop"] / runs["work_s"] / runs["peak_tflop_s"]).median()
         lines.append(
-            f"| {name} | {runs['work_s'].median():.1f} s | {ratio:.2f} | {runs['wall_s'].median():.1f} s "
+            f"| {name} | {runs['work_s'].median():.1f} s | {ratio} | {runs['wall_s'].median():.1f} s "
             f"| {runs['cpu_s'].median():.0f} s | {runs['peak_mb'].median():.0f} MB ({memory:.2f}) "
             f"| {100 * runs['accuracy'].mean():.2f} ± {100 * runs['accuracy'].std():.2f} % "
-            f"| {'' if name == PLAIN else f'{share:.0%}'} |"
+            f"| {'' if CONTENDERS[name].options is None else f'{share:.0%}'} |"
         )
     return "\n".join(lines)
 
 
+def ratios(results: pd.DataFrame, name: str, column: str, base: str | None = None) -> pd.Series:
+    """A contender's measure over that of its base, plain Keras if not named, for each seed that both ran with."""
+    base = base or CONTENDERS[name].base
+    measures = results.pivot(index="seed", columns="contender", values=column)
+    return (measures[name] / measures[base]).dropna()
+
+
+def note(results: pd.DataFrame) -> str:
+    """What was measured on; the ratio to PyTorch, where it was there."""
+    text = f"Measured on {results['machine'].iloc[0]}."
+    if TORCH in set(results["contender"]):
+        times = ratios(results, "tutorial, machine", "wall_s", TORCH)
+        text += (
+            f" As a whole process, `tutorial, machine` takes {times.median():.2f} ({times.min():.2f} to "
+            f"{times.max():.2f}) of PyTorch's."
+        )
+    return text
+
+
 def with_table(readme: str, results: pd.DataFrame) -> str:
-    """The README with its table, and the line on the machine below it, made from the results."""
+    """The README with its table, and the note below it, made from the results."""
     begin, end = "<!-- benchmark: benchmarks/results.csv -->\n", "<!-- /benchmark -->"
-    text = f"{table(results)}\n\nMeasured on {results['machine'][0]}.\n"
+    text = f"{table(results)}\n\n{note(results)}\n"
     return re.sub(f"(?<={re.escape(begin)}).*?(?={re.escape(end)})", lambda _: text, readme, flags=re.DOTALL)
 
 

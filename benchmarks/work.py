@@ -34,12 +34,14 @@ def make_project(place: Path, document: dict[str, Any]) -> None:
     (place / "params.yaml").write_text(yaml.safe_dump(document))
 
 
-def measured(module: str, *arguments: object, cwd: Path = ROOT, **environment: str) -> tuple[str, dict[str, float]]:
-    """Run a module in a process of its own, with so many more environment variables.
+def measured(
+    module: str, *arguments: object, cwd: Path = ROOT, python: str | None = None, **environment: str
+) -> tuple[str, dict[str, float]]:
+    """Run a module in a process of its own, with so many more environment variables; python: another than this one.
 
     Returns what it printed, and wall_s, cpu_s and peak_mb of the whole process. Raises CalledProcessError.
     """
-    command = [sys.executable, "-m", "benchmarks.measure", module, *map(str, arguments)]
+    command = [python or sys.executable, "-m", "benchmarks.measure", module, *map(str, arguments)]
     everything = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"} | environment
     started = os.times().elapsed
     with (

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import ours, scale, speed, work
+from benchmarks import ours, picture, scale, speed, work
+from benchmarks.contenders import CONTENDERS, KERAS, TORCH
 from cnn.network import build
 from cnn.settings import catalogue, schema
 from cnn.storage import idx
@@ -24,10 +25,10 @@ def results():
     other = {"work_s": [5.0, 20.0, 10.0], "peak_mb": [800.0, 900.0, 500.0], "accuracy": [0.98, 0.985, 0.99]}
     rows = [
         {"contender": name, "seed": seed, "wall_s": 50.0, "cpu_s": 90.0, "val_accuracy": 0.5, "machine": "a machine"}
-        | {column: values[index] for column, values in (plain if name == speed.PLAIN else other).items()}
-        | ({} if name == speed.PLAIN else {"tflop": 2.0, "peak_tflop_s": 0.4})
+        | {column: values[index] for column, values in (plain if name == CONTENDERS[name].base else other).items()}
+        | ({} if CONTENDERS[name].options is None else {"tflop": 2.0, "peak_tflop_s": 0.4})
         for index, seed in enumerate(SEEDS)
-        for name in speed.CONTENDERS
+        for name in CONTENDERS
     ]
     return pd.DataFrame(rows)
 
@@ -40,21 +41,21 @@ def cells(table, name):
 
 def test_the_table_has_a_row_for_each_contender(results):
     lines = speed.table(results).splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:]] == list(speed.CONTENDERS)
+    assert [line.split("|")[1].strip() for line in lines[2:]] == list(CONTENDERS)
     assert len({line.count("|") for line in lines}) == 1
 
 
 def test_the_ratio_is_the_median_of_pairs_with_the_same_seed(results):
     results.loc[results["contender"] == "fast", "work_s"] = [5.0, 4.0, 30.0]
     row = cells(speed.table(results), "fast")
-    assert row[1:3] == ["5.0 s", "0.50"], "of 5/10, 4/20 and 30/40; the ratio of the medians is 0.25"
+    assert row[1:3] == ["5.0 s", "0.50 (0.20 to 0.75)"], "of 5/10, 4/20 and 30/40; the ratio of the medians is 0.25"
 
 
 def test_runs_are_paired_by_seed_whatever_their_order_and_number(results):
     whole = speed.table(results)
     assert speed.table(results.sample(frac=1, random_state=1)) == whole
     fewer = results[(results["contender"] != "accurate") | (results["seed"] == 3) | (results["seed"] == 1)]
-    assert cells(speed.table(fewer), "accurate")[1:3] == ["7.5 s", "0.38"], "of 1/2 and 1/4"
+    assert cells(speed.table(fewer), "accurate")[1:3] == ["7.5 s", "0.38 (0.25 to 0.50)"], "of 1/2 and 1/4"
     assert cells(speed.table(fewer), "fast") == cells(whole, "fast")
 
 
@@ -66,14 +67,40 @@ def test_the_table_gives_mean_and_deviation_of_accuracy_and_memory_with_its_rati
 def test_plain_keras_has_no_share_of_peak(results):
     table = speed.table(results)
     assert cells(table, "fast")[7] == "50%", "the median of 2 TFLOP in 5, 20 and 10 s, at 0.4 TFLOP/s"
-    assert cells(table, speed.PLAIN)[2] == "1.00"
-    assert cells(table, speed.PLAIN)[7] == ""
+    for name in (KERAS, f"{KERAS}, fashion-mnist"):
+        assert (cells(table, name)[2], cells(table, name)[7]) == ("1", "")
+
+
+def test_a_recipe_is_held_against_plain_keras_on_its_own_images(results):
+    results.loc[results["contender"] == f"{KERAS}, fashion-mnist", "work_s"] = [50.0, 200.0, 100.0]
+    assert cells(speed.table(results), "fashion")[2] == "0.10 (0.10 to 0.10)"
+
+
+def test_what_was_not_measured_has_no_row_and_pytorch_where_it_was_a_ratio(results):
+    assert "of PyTorch's" in speed.note(results)
+    without = results[results["contender"] != TORCH]
+    assert TORCH not in speed.table(without)
+    assert speed.note(without) == "Measured on a machine."
+
+
+def test_the_ratio_to_pytorch_is_of_whole_processes(results):
+    results.loc[results["contender"] == "tutorial, machine", "wall_s"] = [20.0, 30.0, 40.0]
+    assert "takes 0.60 (0.40 to 0.80) of PyTorch's" in speed.note(results)
+
+
+def test_the_picture_has_a_point_for_each_contender_and_a_panel_for_each_data_set(results):
+    figure = picture.draw(results)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["mnist", "fashion-mnist"]
+    points = {text.get_text(): text.xy for axes in figure.axes for text in axes.texts}
+    assert points[KERAS] == pytest.approx((20.0, 97.0))
+    assert points["fashion"] == pytest.approx((10.0, 98.5))
+    assert len(points) + 1 == len(CONTENDERS), "plain Keras is in both panels"
 
 
 def test_the_readme_gets_the_table_between_the_markers_and_changes_nowhere_else(results):
     before, after = "# Title\n\n| a | table |\n\n", "\n\nMore, and \\1 too.\n"
     filled = speed.with_table(f"{before}{BEGIN}\nold\n\nlines\n{END}{after}", results)
-    assert filled == f"{before}{BEGIN}\n{speed.table(results)}\n\nMeasured on a machine.\n{END}{after}"
+    assert filled == f"{before}{BEGIN}\n{speed.table(results)}\n\n{speed.note(results)}\n{END}{after}"
     assert speed.with_table(filled, results) == filled
 
 
@@ -194,11 +221,11 @@ def splits(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [speed.PLAIN, "tutorial", "fast"])
+@pytest.mark.parametrize("name", [KERAS, "tutorial", "fast"])
 def test_a_contender_trains_and_is_measured(splits, name):
     measured = speed.run(name, 1, splits)
     assert min(measured[column] for column in ("wall_s", "cpu_s", "peak_mb", "work_s")) > 0
     assert measured["work_s"] < measured["wall_s"]
     assert 0 <= measured["accuracy"] <= 1
-    if name != speed.PLAIN:
+    if name != KERAS:
         assert measured["tflop"] / measured["work_s"] < measured["peak_tflop_s"], "no faster than the fastest"
