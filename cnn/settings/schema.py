@@ -120,6 +120,7 @@ class Train(_Section):
     seed: Seed
     epochs: Count
     batch_size: Count
+    shards: Annotated[int, Field(gt=0, le=1024)]
     optimizer: Literal["adam", "sgd"]
     learning_rate: Annotated[Finite, Field(gt=0)]
     weight_decay: Fraction
