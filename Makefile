@@ -4,7 +4,7 @@ SHELL := bash
 .ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check compare report dataset verify noise faults power screenshot bench bench-scale
-.PHONY: predict lock clean setup
+.PHONY: predict distributed lock clean setup
 
 # The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
 PYTHONS := python3.13 python3.12 python3.11 python3
@@ -59,6 +59,9 @@ noise: setup ## measure how much of a result is luck: SEEDS=5 values of train.se
 
 faults: setup ## kill the running pipeline N times (default 20), and compare every bit at the end
 	@python -m checks.faults --kills $(or $(N),20)
+
+distributed: setup ## train with WORKERS=2 processes that meet over loopback, and compare every bit with one
+	@python -m checks.distributed --workers $(or $(WORKERS),2)
 
 predict: setup ## say what is on pictures: PICTURES="seven.png folder/"; more: `python -m cnn.predict --help`
 	@python -m cnn.predict $(PICTURES)

@@ -20,15 +20,16 @@ def main() -> None:
     from cnn.process import machine
     from cnn.settings import schema
     from cnn.storage import arrays, paths
-    from cnn.training import history, loop, workers
+    from cnn.training import history, joining, loop
 
-    team = workers.join(machines, min(options.train.shards, options.train.batch_size))
+    team = joining.join(machines, min(options.train.shards, options.train.batch_size))
     images, labels = arrays.open_split("train")
     summary = arrays.read_summary()
     runtime.set_global_seed(options.train.seed)
     model = build.build_cnn_model(images.shape[1:], len(summary["classes"]), options.model)
     if team.index:  # the chief alone measures and writes
         loop.train_cnn_model(model, images, labels, options.train, workers=team)
+        team.exchange(b"")  # until the chief has saved: who has ended would not come again where it is lost now
         return
     model.summary()
     print(f"train: determinism {options.train.determinism}, {machine.threads()} threads", flush=True)
@@ -40,6 +41,7 @@ def main() -> None:
     image = schema.Image(height=height, width=width, channels=channels)
     about = card.Card(summary["dataset"], summary["classes"], image, summary["fit"], known)
     saved.save_model(model, entries=card.entries(about))
+    team.exchange(b"")
     paths.CHECKPOINT.unlink(missing_ok=True)
     print(f"train: accuracy in the last epoch {rows[-1]['accuracy']:.4f}")
 

@@ -1,9 +1,6 @@
 """Several processes, or several GPUs of one, that train one network: each takes some shards of every batch."""
 
-import os
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from cnn.process.cluster import Cluster
 from cnn.process.errors import InputError
 
-ARRIVAL = 900  # seconds for all to come: the chief may have to download and to preprocess first
 ANSWER = 2  # seconds for an address to answer
 AGAIN = "To go on: start all of them again; training goes on from the chief's last checkpoint."
 # What TensorFlow raises where another process has ended, hangs, or has been started anew.
@@ -102,60 +97,11 @@ class Workers:
             if len(self.addresses) == 1:
                 raise
             raise InputError(
-                f"expected {len(self.addresses)} workers to the end. Received: {_silent(self.addresses)}. {AGAIN}"
+                f"expected {len(self.addresses)} workers to the end. Received: {silent(self.addresses)}. {AGAIN}"
             ) from None
 
 
-def join(cluster: Cluster | None, shards: int) -> Workers:
-    """Wait until all are there. Raises InputError where they are not in time, or where there are too many."""
-    if cluster is None:
-        gpus = [device.name for device in tf.config.list_logical_devices("GPU")][:shards]
-        return Workers(tf.distribute.MirroredStrategy(gpus) if len(gpus) > 1 else None)
-    count = len(cluster.addresses)
-    if cluster.index and "DVC_STAGE" in os.environ:
-        raise InputError(
-            "expected `dvc repro` on the chief alone, since a worker writes nothing. Received: it on worker "
-            f"{cluster.index} of TF_CONFIG. There, run: python -m stages.train"
-        )
-    if count > shards:
-        raise InputError(
-            f"TF_CONFIG: expected at most {shards} workers, a shard of each batch for each. Received: {count}. "
-            "Start fewer, or raise train.shards and train.batch_size."
-        )
-    found: list[tf.distribute.Strategy | tf.errors.OpError] = []
-    # TensorFlow waits without an end, and hears no signal meanwhile: so not here.
-    threading.Thread(target=lambda: found.append(_strategy(cluster)), daemon=True).start()
-    deadline = time.monotonic() + ARRIVAL
-    while not found:
-        if time.monotonic() > deadline:
-            raise InputError(
-                f"TF_CONFIG: expected its {count} workers within {ARRIVAL:g} s. Received: "
-                f"{_silent(cluster.addresses)}. {AGAIN}"
-            )
-        time.sleep(0.1)
-    if isinstance(found[0], tf.errors.OpError):
-        reason = found[0].message.partition("\n")[0]
-        raise InputError(f"TF_CONFIG: expected to meet its {count} workers. Received: {reason}. {AGAIN}")
-    print(f"train: {'worker' if cluster.index else 'chief'} {cluster.index} of {count} together", flush=True)
-    return Workers(found[0], cluster.addresses, cluster.index)
-
-
-def _strategy(cluster: Cluster) -> tf.distribute.Strategy | tf.errors.OpError:
-    """TensorFlow's own of these processes, which is there when all are; or why it is not."""
-    spec = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        spec, task_type="worker", task_id=cluster.index, rpc_layer="grpc"
-    )
-    ring = tf.distribute.experimental.CommunicationImplementation.RING
-    try:
-        return tf.distribute.MultiWorkerMirroredStrategy(
-            resolver, tf.distribute.experimental.CommunicationOptions(implementation=ring)
-        )
-    except tf.errors.OpError as error:
-        return error
-
-
-def _silent(addresses: tuple[str, ...]) -> str:
+def silent(addresses: tuple[str, ...]) -> str:
     """Which of the addresses do not answer, in words."""
     silent = []
     for address in addresses:
