@@ -23,7 +23,7 @@ from cnn.settings import params
 
 RESULTS = HERE / "workers.csv"
 RECIPES, SHARDS, WORKERS = ("tutorial", "accurate"), (1, 2, 4, 8, 16), (2, 4)
-STEPS, TRIES = 20, 5
+STEPS, TRIES = 10, 3
 SIZES = (1, 93_322)  # parameters: of nothing but the way to and fro, and the lesson's network
 GIGABITS = (1, 10, 25, 100)
 
@@ -78,7 +78,7 @@ def gathering(workers: int, parameters: int, shards: int = 4) -> dict[str, objec
     return {"workers": workers, "shards": shards, "parameters": parameters, "ms": ms, "bytes": count}
 
 
-def member(parameters: int, shards: int, steps: int = 100) -> None:
+def member(parameters: int, shards: int, steps: int = 50) -> None:
     """Exchange with the others, as training does; say milliseconds and bytes on loopback of a step."""
     machines = cluster.read()
     runtime.prepare("portable")

@@ -18,9 +18,11 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "size"), [("adam", 1), ("adam", 7), ("sgd", 1), ("sgd", 2), ("sgd", 3), ("sgd", 150)]
+    ("optimizer", "size", "shards"),
+    [("adam", 1, 4), ("adam", 7, 4), ("sgd", 1, 4), ("sgd", 2, 4), ("sgd", 3, 4), ("sgd", 150, 4), ("sgd", 7, 3)]
+    + [("sgd", 7, 1), ("sgd", 7, 16)],
 )
-def test_steps_are_those_of_plain_keras(optimizer, size):
+def test_steps_are_those_of_plain_keras(optimizer, size, shards):
     """Two in a row, so that the optimizer's state counts; where a batch has fewer images than shards as well."""
     steps = min(150 // size, 2)
     images, labels = IMAGES[: steps * size], LABELS[: steps * size].astype(np.int32)
@@ -33,7 +35,8 @@ def test_steps_are_those_of_plain_keras(optimizer, size):
         apply.apply(tape.gradient(mean, reference.trainable_variables), reference.trainable_variables)
         expected += size * float(mean)
     model = network(dense_units=8)
-    step = Step(model, images.dtype, tiny.train_options(optimizer=optimizer, label_smoothing=0.1, batch_size=size))
+    options = tiny.train_options(optimizer=optimizer, label_smoothing=0.1, batch_size=size, shards=shards)
+    step = Step(model, images.dtype, options)
     loss, _ = step.run(images, labels, np.full(steps, 0.01, np.float32), 0)
     assert loss == pytest.approx(expected, rel=1e-5)
     for ours, theirs in zip(model.get_weights(), reference.get_weights(), strict=True):
