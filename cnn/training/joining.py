@@ -1,14 +1,15 @@
 """How the processes that TF_CONFIG names come together, or the GPUs of one."""
 
 import os
-import threading
+import socket
 import time
+from contextlib import ExitStack
 
 import tensorflow as tf
 
 from cnn.process.cluster import Cluster
 from cnn.process.errors import InputError
-from cnn.training.workers import AGAIN, Workers, silent
+from cnn.training.workers import AGAIN, ANSWER, Workers
 
 ARRIVAL = 900  # seconds for all to come: the chief may have to download and to preprocess first
 
@@ -25,24 +26,69 @@ def join(cluster: Cluster | None, shards: int) -> Workers:
             f"{cluster.index} of TF_CONFIG. There, run: python -m stages.train"
         )
     _require_few(count, "workers", shards)
-    found: list = []
-    # TensorFlow waits without an end, and hears no signal meanwhile: so not here.
-    waiting = threading.Thread(target=lambda: found.append(_strategy(cluster)), daemon=True)
-    waiting.start()
-    deadline = time.monotonic() + ARRIVAL
-    while waiting.is_alive():
-        if time.monotonic() > deadline:
-            raise InputError(
-                f"TF_CONFIG: expected its {count} workers within {ARRIVAL:g} s. Received: "
-                f"{silent(cluster.addresses)}. {AGAIN}"
-            )
-        waiting.join(0.1)
-    if isinstance(found[0], tf.errors.OpError):
-        reason = found[0].message.partition("\n")[0]
-        raise InputError(f"TF_CONFIG: expected to meet its {count} workers. Received: {reason}. {AGAIN}")
+    _meet(cluster)
+    try:
+        strategy = _strategy(cluster)
+    except tf.errors.OpError as error:
+        reason = error.message.partition("\n")[0]
+        raise InputError(f"TF_CONFIG: expected to meet its {count} workers. Received: {reason}. {AGAIN}") from None
     print(f"train: {'worker' if cluster.index else 'chief'} {cluster.index} of {count} together", flush=True)
-    _require_few(found[0].num_replicas_in_sync, "GPUs", shards)
-    return Workers(found[0], cluster.addresses, cluster.index)
+    _require_few(strategy.num_replicas_in_sync, "GPUs", shards)
+    return Workers(strategy, cluster.addresses, cluster.index)
+
+
+def _meet(cluster: Cluster) -> None:
+    """Wait until all are there. TensorFlow would wait without an end, and hear no signal meanwhile."""
+    deadline = time.monotonic() + ARRIVAL
+    host, _, port = cluster.addresses[0].rpartition(":")
+    missing = set(range(1, len(cluster.addresses))) if cluster.index == 0 else {0}
+    try:
+        with ExitStack() as lines:
+            server = lines.enter_context(socket.create_server(("", int(port)))) if cluster.index == 0 else None
+            here = []
+            while missing:
+                if time.monotonic() > deadline:
+                    names = ", ".join(cluster.addresses[index] for index in sorted(missing))
+                    raise InputError(
+                        f"TF_CONFIG: expected its {len(cluster.addresses)} workers within {ARRIVAL:g} s. Received: "
+                        f"no answer from {names}. {AGAIN}"
+                    )
+                if server:
+                    here += [lines.enter_context(line) for line in _arrived(server, missing)]
+                elif _called((host.strip("[]"), int(port)), cluster.index, deadline):
+                    missing.clear()
+            for line in here:
+                line.sendall(b"!")
+    except OSError as error:
+        raise InputError(
+            f"TF_CONFIG: expected to meet at {cluster.addresses[0]}. Received: {error.strerror}. {AGAIN}"
+        ) from None
+
+
+def _arrived(server: socket.socket, missing: set[int]) -> list[socket.socket]:
+    """The chief's end of the line of who arrives in the next second, and is missing no longer."""
+    server.settimeout(1)
+    try:
+        line, _ = server.accept()
+        line.settimeout(ANSWER)
+        missing.remove(int(line.recv(10)))
+    except (TimeoutError, ValueError, KeyError):  # nobody, or no worker of ours
+        return []
+    return [line]
+
+
+def _called(chief: tuple[str, int], index: int, deadline: float) -> bool:
+    """Whether the chief was there, and has said that all are."""
+    try:
+        with socket.create_connection(chief, ANSWER) as line:
+            line.sendall(str(index).encode())
+            line.settimeout(max(deadline - time.monotonic(), 0.1))
+            if line.recv(1):
+                return True
+    except OSError:
+        pass  # not yet
+    time.sleep(0.2)
+    return False
 
 
 def _require_few(count: int, what: str, shards: int) -> None:
@@ -53,16 +99,13 @@ def _require_few(count: int, what: str, shards: int) -> None:
         )
 
 
-def _strategy(cluster: Cluster) -> tf.distribute.Strategy | tf.errors.OpError:
-    """TensorFlow's own of these processes, which is there when all are; or why it is not."""
+def _strategy(cluster: Cluster) -> tf.distribute.Strategy:
+    """TensorFlow's own of these processes, which is there when all are."""
     spec = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         spec, task_type="worker", task_id=cluster.index, rpc_layer="grpc"
     )
     ring = tf.distribute.experimental.CommunicationImplementation.RING
-    try:
-        return tf.distribute.MultiWorkerMirroredStrategy(
-            resolver, tf.distribute.experimental.CommunicationOptions(implementation=ring)
-        )
-    except tf.errors.OpError as error:
-        return error
+    return tf.distribute.MultiWorkerMirroredStrategy(
+        resolver, tf.distribute.experimental.CommunicationOptions(implementation=ring)
+    )

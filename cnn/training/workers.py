@@ -97,11 +97,11 @@ class Workers:
             if len(self.addresses) == 1:
                 raise
             raise InputError(
-                f"expected {len(self.addresses)} workers to the end. Received: {silent(self.addresses)}. {AGAIN}"
+                f"expected {len(self.addresses)} workers to the end. Received: {_silent(self.addresses)}. {AGAIN}"
             ) from None
 
 
-def silent(addresses: tuple[str, ...]) -> str:
+def _silent(addresses: tuple[str, ...]) -> str:
     """Which of the addresses do not answer, in words."""
     silent = []
     for address in addresses:
