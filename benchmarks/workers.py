@@ -25,7 +25,7 @@ RESULTS = HERE / "workers.csv"
 RECIPES, SHARDS, WORKERS = ("tutorial", "accurate"), (1, 2, 4, 8, 16), (2, 4)
 STEPS, TRIES = 10, 3
 SIZES = (1, 93_322)  # parameters: of nothing but the way to and fro, and the lesson's network
-GIGABITS = (1, 10, 25, 100)
+GIGABITS, CORES = (1, 10, 25, 100), 2  # of links; of a worker
 
 
 def main() -> None:
@@ -64,18 +64,11 @@ def step_times(recipe: str) -> list[tuple[int, float, int]]:
 
 def gathering(workers: int, parameters: int, shards: int = 4) -> dict[str, object]:
     """Milliseconds and bytes, of all workers together, that it takes until each has the shards of all."""
-    members = [
-        subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.workers", "member", str(parameters), str(shards)],
-            env=os.environ | {"TF_CONFIG": task, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for task in tasks(workers)
-    ]
+    command = [sys.executable, "-m", "benchmarks.workers", "member", str(parameters), str(shards)]
+    everyone = [os.environ | {"TF_CONFIG": task, "PYTHONPATH": str(ROOT)} for task in tasks(workers)]
+    members = [subprocess.Popen(command, env=one, stdout=subprocess.PIPE, text=True) for one in everyone]
     said = [member.communicate()[0].splitlines()[-1].split() for member in members]
-    ms, count = map(float, said[0])
-    return {"workers": workers, "shards": shards, "parameters": parameters, "ms": ms, "bytes": count}
+    return {"workers": workers, "parameters": parameters} | dict(zip(("ms", "bytes"), map(float, said[0]), strict=True))
 
 
 def member(parameters: int, shards: int, steps: int = 50) -> None:
@@ -87,12 +80,13 @@ def member(parameters: int, shards: int, steps: int = 50) -> None:
     from cnn.training import joining
 
     team = joining.join(machines, shards)
-    start = tf.zeros(parameters)
 
     def step(number: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return number + 1, team.gather(lambda shard: [values + shard], shards)[-1][0]
 
-    run = tf.function(lambda: tf.while_loop(lambda number, _: number < steps, step, (0, start))[1], autograph=False)
+    run = tf.function(
+        lambda: tf.while_loop(lambda number, _: number < steps, step, (0, tf.zeros(parameters)))[1], autograph=False
+    )
     measured = []
     for _ in range(TRIES + 1):  # the first one compiles
         before, started = on_loopback(), time.perf_counter()
@@ -117,7 +111,8 @@ def speedup(results: pd.DataFrame, recipe: str, workers: int, gigabits: float, s
     empty = results[(results["workers"] == 2) & (results["parameters"] == 1)]["ms"].iloc[0]
     received = (workers - 1) / workers * shards * alone["parameters"] * 4
     network = (workers - 1) * empty + 1000 * received * 8 / (gigabits * 1e9)
-    return alone["ms"] / (alone["ms"] * np.ceil(shards / workers) / shards + (network if workers > 1 else 0))
+    turns = np.ceil(np.ceil(shards / workers) / CORES)  # one shard keeps one core busy
+    return alone["ms"] / (alone["ms"] * turns * CORES / shards + network)
 
 
 def draw(results: pd.DataFrame) -> Figure:
@@ -131,11 +126,13 @@ def draw(results: pd.DataFrame) -> Figure:
             values = [speedup(results, recipe, workers, gigabits) for workers in SHARDS]
             axes.plot(SHARDS, values, marker="o", label=f"{gigabits} Gb/s")
         axes.plot(SHARDS, SHARDS, color="grey", linestyle=":", label="ideal")
-        axes.set(title=f"{recipe}, 16 shards: times one worker", xlabel="workers, two cores each", ylim=(0, 16))
+        axes.set(
+            title=f"{recipe}, 16 shards: times one worker", xlabel="workers, two cores each", xscale="log", ylim=(0, 16)
+        )
     cost.set(title="time of a step, of the best", xlabel="shards, on two cores", xscale="log", ylim=(0, None))
-    cost.set_xticks(SHARDS, [str(shards) for shards in SHARDS])
-    cost.minorticks_off()
     for axes in (cost, *scaling):
+        axes.set_xticks(SHARDS, [str(shards) for shards in SHARDS])
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     return figure

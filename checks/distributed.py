@@ -61,7 +61,8 @@ def train(count: int, folder: Path) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m checks.distributed", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--workers", type=int, default=2, metavar="N")
-    count = parser.parse_args().workers
+    if (count := parser.parse_args().workers) < 1:
+        parser.error(f"--workers: expected at least 1. Received: {count}.")
     try:
         if not paths.PROCESSED.is_dir():
             raise CannotRunError(f"expected {paths.PROCESSED}. Received: none. Make it: dvc repro preprocess")
