@@ -4,7 +4,7 @@ SHELL := bash
 .ONESHELL:  # a recipe is one script
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check compare report dataset verify noise sweep faults power screenshot bench bench-scale
-.PHONY: predict push pull lock clean setup bench-all
+.PHONY: predict distributed push pull lock clean setup bench-all
 
 # The first that works is taken: a name on PATH may be a broken shim, or a Python without venv.
 PYTHONS := python3.13 python3.12 python3.11 python3
@@ -68,6 +68,9 @@ push: setup ## send what was made here, in every run, to the remote storage (doc
 
 pull: setup ## fetch what dvc.lock names from there, and the records of all runs
 	@python -m checks.share pull
+
+distributed: setup ## train with WORKERS=2 processes that meet over loopback, and compare every bit with one
+	@python -m checks.distributed --workers $(or $(WORKERS),2)
 
 predict: setup ## say what is on pictures: PICTURES="seven.png folder/"; more: `python -m cnn.predict --help`
 	@python -m cnn.predict $(PICTURES)

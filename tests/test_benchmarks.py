@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import ours, picture, scale, speed, work
+from benchmarks import ours, picture, scale, speed, work, workers
 from benchmarks.contenders import CONTENDERS, KERAS, TORCH
 from cnn.network import build
 from cnn.settings import catalogue, schema
@@ -229,3 +229,21 @@ def test_a_contender_trains_and_is_measured(splits, name):
     assert 0 <= measured["accuracy"] <= 1
     if name != KERAS:
         assert measured["tflop"] / measured["work_s"] < measured["peak_tflop_s"], "no faster than the fastest"
+
+
+@pytest.mark.parametrize(
+    ("count", "hop", "expected"),
+    [(1, 0.0, 1), (2, 0.0, 2), (8, 0.0, 8), (16, 0.0, 8), (2, 8.0, 1)],
+    ids=["alone", "two", "a pair of shards each", "a core idle", "as long on the way as at work"],
+)
+def test_the_speedup_of_workers_counts_cores_and_the_way_between_them(count, hop, expected):
+    alone = {"recipe": "tutorial", "shards": 16, "ms": 16.0, "parameters": 0, "workers": None}
+    empty = {"recipe": None, "shards": 4, "ms": hop, "parameters": 1, "workers": 2}
+    assert workers.speedup(pd.DataFrame([alone, empty]), "tutorial", count, 1) == pytest.approx(expected)
+
+
+def test_the_speedup_of_workers_counts_the_bytes_that_each_receives():
+    alone = {"recipe": "tutorial", "shards": 16, "ms": 16.0, "parameters": 125_000, "workers": None}
+    empty = {"recipe": None, "shards": 4, "ms": 0.0, "parameters": 1, "workers": 2}
+    # Half of 16 shards of 0.5 MB is 4 MB: 32 ms at 1 Gb/s, besides 8 ms of work.
+    assert workers.speedup(pd.DataFrame([alone, empty]), "tutorial", 2, 1) == pytest.approx(16 / 40)

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+MOMENTUM = 0.9  # of the moving mean and variance: what is kept of them at each shard
+
 
 @keras.saving.register_keras_serializable("cnn")
 class BatchNormalization(keras.layers.Layer):
@@ -15,7 +17,7 @@ class BatchNormalization(keras.layers.Layer):
     C. Szegedy, arXiv:1502.03167).
     """
 
-    momentum, epsilon = 0.9, 1e-3
+    epsilon = 1e-3
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         shape = (input_shape[-1],)
@@ -30,8 +32,8 @@ class BatchNormalization(keras.layers.Layer):
             outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
                 inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
             )
-            self.mean.assign(self.momentum * self.mean + (1 - self.momentum) * mean)
-            self.variance.assign(self.momentum * self.variance + (1 - self.momentum) * variance)
+            self.mean.assign(MOMENTUM * self.mean + (1 - MOMENTUM) * mean)
+            self.variance.assign(MOMENTUM * self.variance + (1 - MOMENTUM) * variance)
             return outputs
         scale = self.gamma / tf.sqrt(self.variance + self.epsilon)
         return inputs * scale + (self.beta - self.mean * scale)

@@ -19,9 +19,9 @@ from cnn.process.errors import InputError
 from cnn.settings import schema
 
 FLOAT = 4  # bytes
-# How often all parameters are in memory besides the network's own. In training: the gradients of 4 shards, 2 slots (or
-# 1 and its new value), 2 for sums and what the optimizer computes. In prediction: in the order that the kernels want.
-IN_TRAINING, IN_PREDICTION = 8, 1
+# How often all parameters are in memory besides the network's own. In training, with the gradients of each shard:
+# 2 slots (or 1 and its new value), 2 for sums and what the optimizer computes. In prediction: in the kernels' order.
+IN_TRAINING, IN_PREDICTION = 4, 1
 COMPILING = 5e7  # bytes that it takes to compile a step
 # Layers that put their outputs, and the gradient of their inputs, into new memory. The others work in place.
 MAKERS = (keras.layers.Conv2D, keras.layers.Dense, keras.layers.MaxPooling2D, keras.layers.GlobalAveragePooling2D)
@@ -55,14 +55,14 @@ def require_build(input_shape: Sequence[int], num_classes: int, options: schema.
     _require("model", "network", what, FLOAT * (total + 2 * counts[largest]), "to be built", SMALLER)
 
 
-def require_training(model: keras.Sequential, batch_size: int, held: int, measured: int) -> None:
+def require_training(model: keras.Sequential, batch_size: int, held: int, measured: int, shards: int = SHARDS) -> None:
     """Raise InputError where the network, once built, cannot be trained.
 
     held: bytes of images that go to the training step at a time; measured: images predicted at a time in between.
     """
-    least = max(training_bytes(model, SHARDS), prediction_bytes(model, measured))
+    least = max(training_bytes(model, shards, shards=shards), prediction_bytes(model, measured))
     _require("model", "network", f"one of {model.count_params():,} parameters", least, "to be trained", SMALLER)
-    needed = training_bytes(model, batch_size, held)
+    needed = training_bytes(model, batch_size, held, shards)
     _require("train.batch_size", "batch", f"{batch_size}", needed, "", "Lower it, or the filters in model.blocks.")
 
 
@@ -84,7 +84,7 @@ def _require(name: str, what: str, received: str, needed: float, purpose: str, m
         )
 
 
-def training_bytes(model: keras.Sequential, batch_size: int, held: int = 0) -> float:
+def training_bytes(model: keras.Sequential, batch_size: int, held: int = 0, shards: int = SHARDS) -> float:
     """Estimate the bytes that training takes besides the network itself. held: as in `require_training`."""
     pixels = math.prod(model.input_shape[1:])
     peak = kept = pixels  # values of an image; kept: until the gradients have been computed
@@ -98,8 +98,8 @@ def training_bytes(model: keras.Sequential, batch_size: int, held: int = 0) -> f
         taken, trained = given, trained or bool(layer.weights)
     # The image itself: raw, cut from what is held; as float32, and that augmented.
     image = pixels * (2 + 2 * FLOAT)
-    fixed = COMPILING + IN_TRAINING * FLOAT * model.count_params() + 2 * held
-    return fixed + batch_size * (image + FLOAT * peak * _spread())
+    fixed = COMPILING + (shards + IN_TRAINING) * FLOAT * model.count_params() + 2 * held
+    return fixed + batch_size * (image + FLOAT * peak * _spread(shards))
 
 
 def prediction_bytes(model: keras.Sequential, images: int, seen: int = 1) -> float:
@@ -120,6 +120,6 @@ def prediction_bytes(model: keras.Sequential, images: int, seen: int = 1) -> flo
     return fixed + rounded * (image + seen * FLOAT * peak * _spread())
 
 
-def _spread() -> float:
+def _spread(shards: int = SHARDS) -> float:
     """Where between one shard and all of them a step's peak is, and what the allocator adds; by the threads."""
-    return 0.85 + 0.1 * min(machine.threads(), SHARDS)
+    return 0.85 + 0.4 * min(machine.threads() / shards, 1)

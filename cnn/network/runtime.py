@@ -65,10 +65,12 @@ def set_environment(determinism: str) -> None:
     """Set the environment of this process and of those that it will start. Raises InputError as `prepare` does."""
     if determinism == "portable":
         _require_avx2()
+    # TensorFlow writes a page where another worker is lost; ours says it in a line.
+    quiet = QUIET | ({"TF_CPP_MIN_LOG_LEVEL": "3"} if "TF_CONFIG" in os.environ else {})
     # Variables of these libraries can change bits: the caller's own are dropped.
     for name in [name for name in os.environ if name.startswith(("TF_", "XLA_", "ONEDNN_", "DNNL_", "NPY_"))]:
         del os.environ[name]
-    os.environ.update(QUIET | REPEATABLE | (PORTABLE if determinism == "portable" else {}))
+    os.environ.update(quiet | REPEATABLE | (PORTABLE if determinism == "portable" else {}))
     if determinism == "portable" or not Path("/dev/nvidiactl").exists():
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU has bits of its own, and looking for none is noisy
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from cnn.process import errors
+from cnn.process import cluster, errors
 from cnn.process.errors import InputError
 
 LOCKS = Path("data/checkpoint")  # ignored by git and DVC
@@ -23,7 +23,9 @@ def running(name: str) -> Iterator[None]:
     """Run the block as the stage `name`, in the current folder."""
     with errors.reported(name):
         _end_with(_starters())
-        with _alone(name):
+        workers = cluster.read()
+        # Those that TF_CONFIG names may share a folder: only the chief writes there.
+        with _alone(f"{name}-worker-{workers.index}" if workers and workers.index else name):
             yield
 
 

@@ -69,8 +69,7 @@ class Model(_Section):
     @field_validator("blocks")
     @classmethod
     def _rows_are_numbered(cls, blocks: dict[str, Block]) -> dict[str, Block]:
-        expected = [f"conv{number}" for number in range(1, len(blocks) + 1)]
-        if list(blocks) != expected:
+        if list(blocks) != (expected := [f"conv{number}" for number in range(1, len(blocks) + 1)]):
             raise ValueError(f"expected rows {', '.join(expected)}, in this order")
         return blocks
 
@@ -120,6 +119,7 @@ class Train(_Section):
     seed: Seed
     epochs: Count
     batch_size: Count
+    shards: Count
     optimizer: Literal["adam", "sgd"]
     learning_rate: Annotated[Finite, Field(gt=0)]
     weight_decay: Fraction

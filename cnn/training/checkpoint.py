@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -57,30 +58,41 @@ class Checkpoint:
         if time.monotonic() - self._kept > self._seconds:
             self.keep(progress)
 
-    def resume(self) -> Progress:
+    def resume(self, chiefs: Callable[[bytes], bytes] = lambda content: content) -> Progress:
         """Assign the variables as they were kept. Where nothing fits, they stay as they are: the start.
 
+        chiefs: from what this process has kept, nothing perhaps, to what is to be taken.
         A checkpoint that does not fit is set aside, and the reason printed.
         """
-        if not self._path or not self._path.exists():
+        content = chiefs(self._content())
+        if not content:
             return Progress()
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            for number, variable in enumerate(self._variables):
+                variable.assign(archive[f"arr_{number}"])
+            return Progress(**json.loads(archive["progress"].tobytes())["progress"])
+
+    def _content(self) -> bytes:
+        """What was kept, where it is this training's; else nothing."""
+        if not self._path or not self._path.exists():
+            return b""
         reason, content = "damaged", self._path.read_bytes()
         if hashlib.sha256(content[:-32]).digest() == content[-32:]:
             with np.load(io.BytesIO(content[:-32]), allow_pickle=False) as archive:
-                document = json.loads(archive["progress"].tobytes())
-                if document["key"] == self._key:
-                    for number, variable in enumerate(self._variables):
-                        variable.assign(archive[f"arr_{number}"])
-                    return Progress(**document["progress"])
+                if json.loads(archive["progress"].tobytes())["key"] == self._key:
+                    return content[:-32]
             reason = "of other data, parameters, code or versions"
         aside = self._path.with_name(self._path.name + ".set-aside")
         os.replace(self._path, aside)
         print(f"train: the checkpoint is {reason}: set aside as {aside}, training from the start", flush=True)
-        return Progress()
+        return b""
 
 
-def fingerprint(data: list[NDArray], settings: list[str]) -> str:
-    """Hash all that decides the result: data, settings, our code that is loaded, versions, and the kernels chosen."""
+def fingerprint(data: list[NDArray], settings: list[str], anywhere: bool = False) -> str:
+    """Hash all that decides the result: data, settings, our code that is loaded, versions, and the kernels chosen.
+
+    anywhere: not the machine's name, where the bits are its own.
+    """
     digest = hashlib.sha256("\0".join(settings).encode())
     for path in own_modules():
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
@@ -90,7 +102,9 @@ def fingerprint(data: list[NDArray], settings: list[str]) -> str:
     for name in (*runtime.REPEATABLE, *runtime.PORTABLE, "CUDA_VISIBLE_DEVICES"):
         digest.update(f"{name}={os.environ.get(name)}".encode())
     if runtime.PORTABLE.items() - os.environ.items():
-        digest.update(f"{platform.node()} {machine.cpu_model()}".encode())  # these bits are this machine's own
+        digest.update(
+            f"{'' if anywhere else platform.node()} {machine.cpu_model()}".encode()
+        )  # these bits are this machine's own
     for array in data:
         digest.update(f"{array.dtype} {array.shape}".encode())
         for piece in arrays.pieces(array):

@@ -17,7 +17,8 @@ from cnn.storage import arrays
 from cnn.training.checkpoint import Checkpoint, Progress, Row, fingerprint
 from cnn.training.class_weights import class_weights
 from cnn.training.rates import learning_rates
-from cnn.training.step import Step
+from cnn.training.step import ALONE, Step
+from cnn.training.workers import Workers
 
 VALIDATION_BATCH = 500
 CHUNK = 4096  # images that go to the compiled step at a time: often enough for progress, seldom enough to cost nothing
@@ -33,6 +34,7 @@ def train_cnn_model(
     validation: Split | None = None,
     checkpoint_path: Path | None = None,
     after_epoch: Callable[[list[Row]], None] = lambda history: None,
+    workers: Workers = ALONE,
 ) -> list[Row]:
     """Train the model in place.
 
@@ -41,6 +43,7 @@ def train_cnn_model(
     checkpoint_path: where the state is kept after each epoch, and within one after each
     `options.checkpoint_seconds`. A training that was killed goes on from there, to the same bits.
     after_epoch: called with the rows so far, first of all with those of a training that goes on.
+    workers: who trains together. The others go on from the chief's checkpoint, and need none, nor validation.
     Returns a row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate (the last one used).
     Loss and accuracy are means over the epoch, as the weights change; the loss is the one that is made smaller, with
     `label_smoothing` and `class_weights`. An incomplete last batch is left out;
@@ -52,15 +55,17 @@ def train_cnn_model(
         raise InputError(
             f"train.batch_size: expected at most the {len(images)} training images. Received: {options.batch_size}."
         )
-    held = min(len(images), max(CHUNK, options.batch_size)) * images[:1].nbytes
     measured_at_once = min(len(validation[1]), VALIDATION_BATCH) if validation else 0
-    memory.require_training(model, options.batch_size, held, max(measured_at_once, TRIED))
-    step = Step(model, images.dtype, options, class_weights(labels, model.output_shape[-1], options))
+    step = Step(model, images.dtype, options, class_weights(labels, model.output_shape[-1], options), workers)
+    rows = step.rows.stop - step.rows.start
+    held = min(len(images), max(CHUNK // options.batch_size, 1) * rows) * images[:1].nbytes
+    memory.require_training(model, rows, held, max(measured_at_once, TRIED), options.shards)
     validate = _validator(model, validation)
     settings = [saved.describe(model), options.model_dump_json()]
+    workers.require_same(fingerprint([labels], settings, anywhere=True))
     key = fingerprint([images, labels, *(validation or ())], settings) if checkpoint_path else ""
     checkpoint = Checkpoint(checkpoint_path, options.checkpoint_seconds, step.variables, key)
-    progress = checkpoint.resume()
+    progress = checkpoint.resume(lambda content: workers.exchange(content)[0])
     if progress.step:
         print(f"train: going on from step {progress.step:,} of {options.epochs * steps:,}", flush=True)
     if progress.history:
@@ -92,11 +97,12 @@ def run_epoch(
     name = f"epoch {epoch + 1}/{options.epochs}"
     with tqdm(desc=name, total=steps, initial=done, unit="batch", leave=False, disable=None) as bar:
         for first in range(done, steps, chunk):
-            rows = order[first * size : (first + chunk) * size]
-            count = len(rows) // size
+            rows = order[first * size : (first + chunk) * size].reshape(-1, size)[:, step.rows]
+            count = len(rows)
             rates = learning_rates(options, options.epochs * steps, progress.step, count)
-            batches = arrays.take(images, rows), arrays.take(labels, rows).astype(np.int32)
-            loss, hits = step.run(*batches, rates, progress.step)
+            batches = arrays.take(images, rows.ravel()), arrays.take(labels, rows.ravel()).astype(np.int32)
+            with step.workers.watched():
+                loss, hits = step.run(*batches, rates, progress.step)
             progress.totals = progress.totals[0] + loss, progress.totals[1] + hits
             progress.step += count
             bar.update(count)

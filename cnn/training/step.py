@@ -1,21 +1,28 @@
 """The training step: gradients of the shards of a batch, added in order, applied by the optimizer."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from cnn.network.batch_norm import MOMENTUM
 from cnn.network.build import logits_of
-from cnn.network.shards import SHARDS, in_shards, total
+from cnn.network.shards import cuts, total
 from cnn.settings import schema
 from cnn.training.augmentation import augment
+from cnn.training.workers import Workers
+
+ALONE = Workers()
 
 
 class Step:
     """Holds a network and its optimizer, and compiles a chunk, a few steps one after the other, into one graph.
 
-    Made in the scope of a `tf.distribute` strategy (2 or SHARDS replicas), it deals the shards of a batch out to
-    the replicas. `variables`: all that training changes.
+    The shards of a batch are dealt out to the workers. What each gives is added in the order of the shards by every
+    one of them: TensorFlow's own reductions add in an order of theirs. So all have the same variables, to the last bit.
+    `variables`: all that training changes. `rows`: which of each batch this process trains on.
     """
 
     def __init__(
@@ -24,6 +31,7 @@ class Step:
         dtype: np.dtype,
         options: schema.Train,
         weights: NDArray[np.float32] | None = None,
+        workers: Workers = ALONE,
     ):
         """dtype: of the images that will come; weights: of each class, as `class_weights` gives them.
 
@@ -33,7 +41,13 @@ class Step:
         self._logits = logits_of(model)
         self._options = options
         self._weights = weights
-        self._strategy = tf.distribute.get_strategy()
+        self.workers = workers
+        shards = min(options.shards, options.batch_size)
+        self._cuts = cuts(options.batch_size, shards)
+        mine = workers.shards(shards)
+        self.rows = slice(self._cuts[mine.start], self._cuts[mine.stop])
+        self._seeds = [layer.seed_generator.state for layer in model.layers if hasattr(layer, "seed_generator")]
+        self._moving = model.non_trainable_weights  # batch normalisation's means and variances
         adam, sgd = keras.optimizers.Adam, keras.optimizers.SGD
         decay = options.weight_decay or None
         self._optimizer = (
@@ -58,7 +72,7 @@ class Step:
     def run(
         self, images: NDArray, labels: NDArray[np.int32], rates: NDArray[np.float32], first: int
     ) -> tuple[float, float]:
-        """Train on images (k * batch_size, height, width, channels) and labels (k * batch_size,).
+        """Train on images (k * n, height, width, channels) and labels (k * n,), n of each batch: its `rows`.
 
         rates: the learning rate of each of the k steps; first: the number of the first one, from 0, which decides
         what is drawn. Returns the summed loss and the number of right answers.
@@ -71,35 +85,42 @@ class Step:
         return self._chunk.get_concrete_function().graph
 
     def _run_chunk(self, images: tf.Tensor, labels: tf.Tensor, rates: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
-        images = tf.reshape(images, (-1, self._options.batch_size, *images.shape[1:]))
-        labels = tf.reshape(labels, (-1, self._options.batch_size))
+        rows = self.rows.stop - self.rows.start
+        images = tf.reshape(images, (-1, rows, *images.shape[1:]))
+        labels = tf.reshape(labels, (-1, rows))
 
         def step(number: tf.Tensor, totals: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            arguments = (images[number], labels[number], rates[number], first + number)
-            counts = self._strategy.run(self._replica_step, arguments)
-            return number + 1, totals + self._strategy.reduce(tf.distribute.ReduceOp.SUM, counts, axis=None)
+            counts = self._step(images[number], labels[number], rates[number], first + number)
+            return number + 1, totals + counts
 
         return tf.while_loop(lambda number, _: number < tf.size(rates), step, (0, tf.zeros(2)))[1]
 
-    def _replica_step(self, images: tf.Tensor, labels: tf.Tensor, rate: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        """One step on the shards of this replica: (summed loss, right answers)."""
-        seeds = [(self._options.seed, number * SHARDS + shard) for shard in range(SHARDS)]
-        shards = list(zip(in_shards(images), in_shards(labels), seeds, strict=False))
-        # Without a strategy there is one replica, number 0. The optimizer adds up the gradients of all replicas.
-        replica = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
-        mine = shards[replica :: self._strategy.num_replicas_in_sync]
-        counts, gradients = zip(*[self._gradients(*shard) for shard in mine], strict=True)
+    def _step(self, images: tf.Tensor, labels: tf.Tensor, rate: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """One step, of which `rows` are here: (summed loss, right answers) of the whole batch."""
+
+        def share(shard: int) -> list[tf.Tensor]:
+            rows = slice(self._cuts[shard] - self.rows.start, self._cuts[shard + 1] - self.rows.start)
+            return self._share(images[rows], labels[rows], number * self._options.shards + shard)
+
+        counts, *parts = zip(*self.workers.gather(share, len(self._cuts) - 1), strict=True)
+        moving, gradients = parts[: len(self._moving)], parts[len(self._moving) :]
+        for variable, shares in zip(self._moving, moving, strict=True):
+            variable.assign(functools.reduce(lambda mean, part: MOMENTUM * mean + part, shares, variable.value))
         self._optimizer.learning_rate.assign(rate)
-        summed = [total(parts) for parts in zip(*gradients, strict=True)]
-        self._optimizer.apply(summed, self._model.trainable_variables)
+        self._optimizer.apply([total(shares) for shares in gradients], self._model.trainable_variables)
         return total(counts)
 
-    def _gradients(self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """A shard's (summed loss, right answers), and its part of the gradient of the batch's mean loss."""
+    def _share(self, images: tf.Tensor, labels: tf.Tensor, draw: tf.Tensor) -> list[tf.Tensor]:
+        """What a shard gives: (summed loss, right answers), what it adds to each of batch normalisation's moving
+        means and variances, and its part of the gradient of the batch's mean loss. draw: what its draws begin with.
+        """
         smoothing, classes = self._options.label_smoothing, self._model.output_shape[-1]
         targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
-        images = augment(tf.cast(images, tf.float32), self._options.augment, seed)
-        with tf.GradientTape() as tape:
+        images = augment(tf.cast(images, tf.float32), self._options.augment, (self._options.seed, draw))
+        # A shard changes no variable, so that its worker does not matter: from 0, a moving mean is what it adds.
+        seeds = [(state, tf.stack([state[0], tf.cast(draw, state.dtype)])) for state in self._seeds]
+        zeros = [(variable, tf.zeros(variable.shape)) for variable in self._moving]
+        with tf.GradientTape() as tape, keras.StatelessScope([*seeds, *zeros]) as scope:
             logits = self._logits(images, training=True)
             losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
             if self._weights is not None:
@@ -107,4 +128,5 @@ class Step:
             loss = tf.reduce_sum(losses)
             mean = loss / self._options.batch_size
         hits = tf.reduce_sum(tf.cast(tf.argmax(logits, 1, tf.int32) == labels, tf.float32))
-        return tf.stack([loss, hits]), tape.gradient(mean, self._model.trainable_variables)
+        added = [scope.get_current_value(variable) for variable in self._moving]
+        return [tf.stack([loss, hits]), *added, *tape.gradient(mean, self._model.trainable_variables)]

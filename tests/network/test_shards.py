@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnn.network.shards import SHARDS, in_shards, total
+from cnn.network.shards import SHARDS, cuts, in_shards, total
 
 # In a graph that does not know how many rows will come.
 of_unknown_size = tf.function(in_shards, input_signature=[tf.TensorSpec((None,), tf.int32)], autograph=False)
@@ -20,6 +20,14 @@ def test_a_batch_is_cut_into_equal_parts_in_its_order(cut, count):
     assert len(parts) == SHARDS
     sizes = set(map(len, parts))
     assert max(sizes) - min(sizes) <= 1
+
+
+@given(size=st.integers(1, 3000), count=st.integers(1, 64))
+def test_any_number_of_rows_is_cut_into_any_number_of_equal_parts(size, count):
+    at = cuts(size, count)
+    sizes = np.diff(at)
+    assert (at[0], at[-1], len(sizes)) == (0, size, count)
+    assert sizes.max() - sizes.min() <= 1
 
 
 @pytest.mark.parametrize("count", range(1, SHARDS))

@@ -27,10 +27,20 @@ def network(seed: int = 1, **options: Any) -> keras.Sequential:
     return build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options(**options))
 
 
-def trained(model=None, data=(IMAGES, LABELS), seed: int = 1, validation=None, checkpoint=None, after=None, **options):
+def trained(
+    model=None,
+    data=(IMAGES, LABELS),
+    seed: int = 1,
+    validation=None,
+    checkpoint=None,
+    after=None,
+    workers=None,
+    **options,
+):
     """A network after short training, and its history. model: options of `model`; options: of `train`."""
     built = network(**(model or {}))
     extra = {"after_epoch": after} if after else {}
+    extra |= {"workers": workers} if workers else {}
     options = tiny.train_options(seed=seed, **options)
     return built, train_cnn_model(built, *data, options, validation, checkpoint, **extra)
 

@@ -18,9 +18,11 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "size"), [("adam", 1), ("adam", 7), ("sgd", 1), ("sgd", 2), ("sgd", 3), ("sgd", 150)]
+    ("optimizer", "size", "shards"),
+    [("adam", 1, 4), ("adam", 7, 4), ("sgd", 1, 4), ("sgd", 2, 4), ("sgd", 3, 4), ("sgd", 150, 4), ("sgd", 7, 3)]
+    + [("sgd", 7, 1), ("sgd", 7, 16)],
 )
-def test_steps_are_those_of_plain_keras(optimizer, size):
+def test_steps_are_those_of_plain_keras(optimizer, size, shards):
     """Two in a row, so that the optimizer's state counts; where a batch has fewer images than shards as well."""
     steps = min(150 // size, 2)
     images, labels = IMAGES[: steps * size], LABELS[: steps * size].astype(np.int32)
@@ -33,7 +35,8 @@ def test_steps_are_those_of_plain_keras(optimizer, size):
         apply.apply(tape.gradient(mean, reference.trainable_variables), reference.trainable_variables)
         expected += size * float(mean)
     model = network(dense_units=8)
-    step = Step(model, images.dtype, tiny.train_options(optimizer=optimizer, label_smoothing=0.1, batch_size=size))
+    options = tiny.train_options(optimizer=optimizer, label_smoothing=0.1, batch_size=size, shards=shards)
+    step = Step(model, images.dtype, options)
     loss, _ = step.run(images, labels, np.full(steps, 0.01, np.float32), 0)
     assert loss == pytest.approx(expected, rel=1e-5)
     for ours, theirs in zip(model.get_weights(), reference.get_weights(), strict=True):
@@ -77,30 +80,33 @@ def test_a_batch_of_any_size_trains_to_finite_weights(variant, size):
 
 
 @pytest.mark.slow
-def test_two_replicas_train_like_one():
-    """`tf.distribute` in a process of its own: the devices must be there before TensorFlow starts."""
+def test_two_replicas_give_the_bits_of_one():
+    """Devices stand for GPUs, in a process of its own: they must be there before TensorFlow starts."""
     code = """
         from cnn.network import runtime
         runtime.prepare("portable")
         import numpy as np, tensorflow as tf
         from cnn.network import build
         from cnn.training.step import Step
+        from cnn.training.workers import Workers
         from tests import tiny
 
         device = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
         images, labels = tiny.bars(256)
-        options = tiny.train_options()
-        totals = []
-        for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+        options = tiny.train_options(augment={"shift": 1}, shards=5)
+        totals, bits = [], []
+        for strategy in (None, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
             runtime.set_global_seed(1)
-            with strategy.scope():
-                network = build.build_cnn_model(tiny.SHAPE, tiny.CLASSES, tiny.model_options(batch_norm=True))
-                step = Step(network, images.dtype, options)
+            architecture = tiny.model_options(batch_norm=True, dropout=0.2)
+            network = build.build_cnn_model(tiny.SHAPE, tiny.CLASSES, architecture)
+            step = Step(network, images.dtype, options, workers=Workers(strategy))
             rates = np.full(256 // options.batch_size, 0.01, np.float32)
             totals.append([step.run(images, labels.astype(np.int32), rates, 8 * i) for i in range(3)])
-        assert np.abs(np.diff(np.array(totals)[0, :, 0])).min() > 10, totals  # they learn
-        np.testing.assert_allclose(*totals, rtol=1e-5)
+            bits.append(tiny.digest(network.get_weights()))
+        assert np.abs(np.diff(np.array(totals)[0, :, 0])).min() > 3, totals  # they learn
+        assert totals[0] == totals[1]
+        assert bits[0] == bits[1]
     """
     done = tiny.fresh_python(textwrap.dedent(code))
     assert done.returncode == 0, done.stderr

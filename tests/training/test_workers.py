@@ -1,0 +1,216 @@
+"""Workers: real processes that train one network over loopback give the bits of one, and end when one is lost."""
+
+import hashlib
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+import yaml
+
+from tests import tiny
+
+pytestmark = pytest.mark.slow  # each process imports TensorFlow
+KINDS = """
+    {
+        "lesson": {"model": {"blocks": tiny.blocks([8, 8]), "dense_units": 8}, "optimizer": "adam"},
+        "rich": {
+            "model": {"batch_norm": True, "dropout": 0.3, "dense_units": 8},
+            "augment": {"shift": 1, "rotate": 10},
+            "batch_size": 30,
+        },
+    }
+"""
+TRAINS_BOTH = f"""
+from cnn.network import runtime
+from cnn.process import cluster
+machines = cluster.read()
+runtime.prepare("portable")
+from cnn.training import joining
+team = joining.join(machines, 4)
+from tests import tiny
+from tests.training import small
+for options in {KINDS.strip()}.values():
+    print(small.bits(small.trained(**options, workers=team)))
+"""
+# The stage, whose process is killed after so many pieces of training, and which waits seconds for the others.
+STAGE = """
+import os, runpy, signal, sys
+from cnn.network import runtime
+prepare = runtime.prepare
+def prepared(determinism):
+    prepare(determinism)
+    from cnn.training import joining, loop, step
+    loop.CHUNK, joining.ARRIVAL = 32, float(sys.argv[2])
+    run, left = step.Step.run, iter(range(int(sys.argv[1])))
+    def counted(*arguments):
+        if next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return run(*arguments)
+    step.Step.run = counted
+runtime.prepare = prepared
+runpy.run_module("stages.train", run_name="__main__")
+"""
+NEVER = "1000"
+
+
+def config(count):
+    """TF_CONFIG of each of so many workers, on free ports."""
+    with ExitStack() as sockets:
+        free = [sockets.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in free]
+    return [
+        json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
+        for index in range(count)
+    ]
+
+
+@pytest.fixture
+def start():
+    """A function: start Python with this code. What is left at the end of the test is killed."""
+    processes = []
+
+    def start_one(code, *arguments, cwd=tiny.ROOT, tf_config=""):
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", textwrap.dedent(code), *arguments],
+                cwd=cwd,
+                env=tiny.environment(TF_CONFIG=tf_config),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return processes[-1]
+
+    yield start_one
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_one_two_and_four_workers_give_the_same_bits(start):
+    seen = set()
+    for count in (1, 2, 4):
+        members = [start(TRAINS_BOTH, tf_config=one) for one in config(count)]
+        for member in members:
+            output, errors = member.communicate(timeout=300)
+            assert member.returncode == 0, errors
+            seen.add(tuple(line for line in output.splitlines() if len(line) == 64))
+    assert len(seen) == 1
+    assert len(set(*seen)) == 2, "two networks"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder that the stage can train in: two steps a piece, four steps an epoch, three epochs."""
+    folder = tmp_path_factory.mktemp("project")
+    processed = folder / "data/processed"
+    processed.mkdir(parents=True)
+    shutil.copy(tiny.ROOT / "data/sources.yaml", folder / "data")
+    for seed, (split, count) in enumerate({"train": 72, "validation": 30}.items()):
+        for kind, array in zip(("images", "labels"), tiny.bars(count, seed), strict=True):
+            np.save(processed / f"{split}_{kind}.npy", array)
+    about = {"dataset": "bars", "classes": ["lying", "standing", "leaning"], "fit": "pad"}
+    (processed / "summary.json").write_text(json.dumps(about))
+    document = tiny.LESSON | {
+        "model": tiny.model_options(batch_norm=True, dropout=0.3).model_dump(),
+        "train": tiny.train_options(batch_size=16, epochs=3, checkpoint_seconds=1e-9).model_dump(),
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    return folder
+
+
+def outputs(folder):
+    return [
+        hashlib.md5((folder / path).read_bytes()).hexdigest()
+        for path in ("data/model/model.keras", "metrics/history.csv")
+    ]
+
+
+@pytest.fixture(scope="module")
+def alone(project, tmp_path_factory):
+    """What one process makes of the project."""
+    folder = tmp_path_factory.mktemp("alone") / "project"
+    shutil.copytree(project, folder)
+    done = tiny.fresh_python(STAGE, NEVER, "1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return outputs(folder)
+
+
+@pytest.mark.parametrize(
+    ("victim", "pieces"), [(1, 0), (0, 3), (1, 5)], ids=["worker, first step", "chief, middle", "worker, last epoch"]
+)
+def test_where_one_is_killed_the_other_ends_with_one_line_and_the_next_run_goes_on(
+    tmp_path, start, project, alone, victim, pieces
+):
+    """It goes on with one worker: how many there are is no part of the result."""
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder)
+    tasks = config(2)
+    members = [
+        start(STAGE, str(pieces) if index == victim else NEVER, "200", cwd=folder, tf_config=task)
+        for index, task in enumerate(tasks)
+    ]
+    outcomes = [member.communicate(timeout=200) for member in members]
+    assert members[victim].returncode == -signal.SIGKILL, outcomes
+    _, errors = outcomes[1 - victim]
+    assert members[1 - victim].returncode == 1, errors
+    lost = json.loads(tasks[0])["cluster"]["worker"][victim]
+    assert errors == (
+        f"train: expected 2 workers to the end. Received: no answer from {lost}. To go on: start all of them again; "
+        "training goes on from the chief's last checkpoint.\n"
+    )
+    assert not (folder / "data/model").exists()
+    done = tiny.fresh_python(STAGE, NEVER, "1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert ("train: going on from step" in done.stdout) == (pieces > 0)
+    assert outputs(folder) == alone
+
+
+def test_going_on_with_two_from_the_chiefs_checkpoint(tmp_path, start, project, alone):
+    """The worker, in a folder of its own, has none; and it writes nothing."""
+    folders = [tmp_path / "chief", tmp_path / "worker"]
+    for folder in folders:
+        shutil.copytree(project, folder)
+    killed = tiny.fresh_python(STAGE, "3", "1", cwd=folders[0])
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    members = [
+        start(STAGE, NEVER, "200", cwd=folder, tf_config=task) for folder, task in zip(folders, config(2), strict=True)
+    ]
+    for member in members:
+        output, errors = member.communicate(timeout=200)
+        assert (member.returncode, errors) == (0, "")
+        assert "train: going on from step" in output
+    assert outputs(folders[0]) == alone
+    written = {path for path in folders[1].rglob("*") if path.is_file()}
+    before = {folders[1] / path.relative_to(project) for path in project.rglob("*") if path.is_file()}
+    assert {path.name for path in written - before} == {"train-worker-1.lock"}
+
+
+def test_a_worker_that_never_comes_is_named(start, project):
+    tasks = config(2)
+    chief = start(STAGE, NEVER, "3", cwd=project, tf_config=tasks[0])
+    _, errors = chief.communicate(timeout=100)
+    missing = json.loads(tasks[0])["cluster"]["worker"][1]
+    assert (chief.returncode, errors) == (
+        1,
+        f"train: TF_CONFIG: expected its 2 workers within 3 s. Received: no answer from {missing}. To go on: start all "
+        "of them again; training goes on from the chief's last checkpoint.\n",
+    )
+
+
+def test_more_workers_than_shards_are_refused(start, project):
+    refused = start(STAGE, NEVER, "3", cwd=project, tf_config=config(5)[4])
+    _, errors = refused.communicate(timeout=100)
+    assert (refused.returncode, errors) == (
+        1,
+        "train: TF_CONFIG: expected at most 4 workers, a shard of each batch for each. Received: 5. Start fewer, or "
+        "raise train.shards and train.batch_size.\n",
+    )
