@@ -38,10 +38,10 @@ class Contender:
 
 # In the order of the table. All on one data set train on the same images, and validate on the same.
 CONTENDERS = {
-    KERAS: Contender(7, quick=True),
-    TORCH: Contender(7, quick=True),
-    "tutorial, machine": Contender(7, quick=True, options=with_changes("tutorial", train={"determinism": "machine"})),
-    "tutorial": Contender(7, quick=True, options=with_changes("tutorial")),
+    KERAS: Contender(5, quick=True),
+    TORCH: Contender(3, quick=True),
+    "tutorial, machine": Contender(5, quick=True, options=with_changes("tutorial", train={"determinism": "machine"})),
+    "tutorial": Contender(5, quick=True, options=with_changes("tutorial")),
     "fast, 1 epoch": Contender(
         5,
         options=with_changes("fast", train={"epochs": 1, "augment": STILL}, evaluate={"shift": 0}),
