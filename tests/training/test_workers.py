@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import yaml
 
+from checks import distributed
+from checks.clone import CannotRunError
 from cnn.training import joining
 from tests import tiny
 
@@ -277,3 +279,13 @@ def test_more_workers_than_shards_are_refused(start, project):
         "train: TF_CONFIG: expected at most 4 workers, a shard of each batch for each. Received: 5. Start fewer, or "
         "raise train.shards and train.batch_size.\n",
     )
+
+
+def test_what_all_workers_say_make_distributed_says_once(tmp_path, monkeypatch, project):
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder)
+    for name in ("cnn", "stages"):
+        (folder / name).symlink_to(tiny.ROOT / name)
+    monkeypatch.chdir(folder)
+    with pytest.raises(CannotRunError, match=r"^train: TF_CONFIG: expected at most 4 workers, .* Received: 5\. .*$"):
+        distributed.train(5, tmp_path / "five")
