@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -14,7 +15,7 @@ from optuna.trial import TrialState
 
 from checks import ranked
 from checks.clone import git
-from checks.sweep import space, storage, trial
+from checks.sweep import picture, space, storage, trial
 from checks.sweep.draw import draw
 from checks.sweep.study import Study
 from cnn.comparison.git import experiments
@@ -150,6 +151,20 @@ def machine(here, tmp_path):
 def let_go(held):
     """What the kernel does when the process of a trial is killed."""
     held.folder._lock.close()
+
+
+def test_processes_that_end_at_one_moment_draw_the_picture_one_after_the_other(machine, tmp_path):
+    study = machine("a")
+    study.finish(study.next(1), TrialState.COMPLETE, 0.9)
+    path = tmp_path / "a.png"
+    with ThreadPoolExecutor(1) as threads:
+        with machine("a").alone():
+            drawn = threads.submit(picture.draw, study, path, {})
+            with pytest.raises(TimeoutError):
+                drawn.result(2)
+            assert not path.exists()
+        assert drawn.result(60) == path
+    assert path.exists()
 
 
 def test_a_trial_left_by_a_killed_process_is_the_next_one(machine):
