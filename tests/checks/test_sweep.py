@@ -276,6 +276,7 @@ def test_a_stopped_trial_is_an_experiment_without_results(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(("url", "said"), [
     ("nonsense", "Received: another text (no such URL)."),
+    ("sqlite://", "Received: sqlite:// (one in memory is lost with its process)."),
     ("sqlite:////nowhere/trials.db", "Received: sqlite:////nowhere/trials.db (unable to open database file)."),
     ("nosuch://me:secret@host/name", "Received: nosuch://me:***@host/name ("),
 ])  # fmt: skip
