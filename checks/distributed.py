@@ -52,7 +52,8 @@ def train(count: int, folder: Path) -> list[str]:
             process.kill()
             process.wait()
     if failed:
-        raise CannotRunError("\n".join(log.read_text().rstrip().rpartition("\n")[2] for log in failed))
+        lines = dict.fromkeys(log.read_text().rstrip().rpartition("\n")[2] for log in failed)  # all may say the same
+        raise CannotRunError("\n".join(lines))
     hashes = [md5(folder / path) for path in OUTPUTS]
     print(f"{count:7}  {time.monotonic() - started:5.0f} s  {'  '.join(hashes)}", flush=True)
     return hashes

@@ -17,11 +17,14 @@ COLUMNS, WIDTH, HEIGHT = 3, 340, 260  # panels a row; pixels of one
 
 
 def draw(study: Study, path: Path, results: dict[int, Result]) -> Path:
-    """Draw the validation accuracy over each parameter; with the 95 % intervals of the results, by trial number."""
+    """Draw the validation accuracy over each parameter; with the 95 % intervals of the results, by trial number.
+
+    Alone on this machine: processes that share the work end at the same moment.
+    """
     trials = [trial for trial in study.trials() if trial.value is not None]
     shares = importances(study)
     columns, rows = min(COLUMNS, len(shares)), -(-len(shares) // COLUMNS)
-    with figure_of(path, columns * WIDTH, rows * HEIGHT + 40) as figure:
+    with study.alone(), figure_of(path, columns * WIDTH, rows * HEIGHT + 40) as figure:
         for place, (name, share) in enumerate(shares.items(), 1):
             axes = figure.add_subplot(rows, columns, place)
             axes.set_title(name if share is None else f"{name}: {share:.0%}", fontsize="medium")

@@ -15,8 +15,11 @@ FAULTS = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError
 
 def open_storage(url: str) -> RDBStorage:
     """Connect to a database, and make Optuna's tables where there are none. Raises InputError."""
-    patient = {"connect_args": {"timeout": HEARTBEAT}} if url.startswith("sqlite") else {}
+    sqlite = url.startswith("sqlite")
+    patient = {"connect_args": {"timeout": HEARTBEAT}} if sqlite else {}
     try:
+        if sqlite and sqlalchemy.make_url(url).database in (None, "", ":memory:"):
+            raise ValueError("one in memory is lost with its process")
         with quiet():
             return RDBStorage(url, patient, heartbeat_interval=HEARTBEAT, grace_period=DEAD)
     except (*FAULTS, ValueError) as error:

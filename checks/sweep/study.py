@@ -6,6 +6,7 @@ heartbeat says whether it is alive.
 """
 
 import uuid
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ class Study:
         Alone on this machine. Another machine may begin one too many, or the same one, at this moment: the one with
         the larger number is taken back.
         """
-        with folders.alone(self._parent.with_suffix(".lock")):
+        with self.alone():
             if left := self._left():
                 return left
             while len(self.trials()) < wanted and (values := draw(self._all(), self.space)):
@@ -67,6 +68,10 @@ class Study:
             with storage.quiet():
                 optuna.storages.fail_stale_trials(self.optuna)
         return None
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold the study's lock on this machine, and wait for it."""
+        return folders.alone(self._parent.with_suffix(".lock"))
 
     def alive(self, trial: Trial) -> None:
         """Renew the heartbeat of a trial."""

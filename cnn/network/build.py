@@ -72,6 +72,10 @@ def logits_of(model: keras.Sequential) -> keras.Sequential:
         raise ValueError(f"expected a model whose last layer is a Softmax. Received: {model.layers[-1]!r}")
     layers = list(model.layers[:-1])
     for place, (layer, follower) in enumerate(itertools.pairwise(layers)):
-        if isinstance(follower, keras.layers.MaxPooling2D) and layer.get_config().get("activation") in MONOTONE:
+        if (
+            isinstance(follower, keras.layers.MaxPooling2D)
+            and isinstance(layer, keras.layers.Activation)  # alone: a convolution with one would be moved as well
+            and layer.get_config()["activation"] in MONOTONE
+        ):
             layers[place : place + 2] = follower, layer
     return keras.Sequential([keras.Input(model.input_shape[1:]), *layers])

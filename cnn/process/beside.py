@@ -8,7 +8,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from cnn.process.errors import InputError
+from cnn.process.errors import RunAgainError
 
 Result = TypeVar("Result")
 
@@ -19,11 +19,11 @@ def pool(processes: int) -> ProcessPoolExecutor:
 
 
 def result(future: Future[Result], what: str) -> Result:
-    """What a function has given there, or raised. Raises InputError where its process, which does `what`, is gone."""
+    """What a function gave there, or raised. Raises RunAgainError where its process, which does `what`, is gone."""
     try:
         return future.result()
     except (BrokenProcessPool, MemoryError):
-        raise InputError(
+        raise RunAgainError(
             f"expected the processes that {what} to live. Received: the end of one, killed or out of memory. "
             "To go on: free some memory, then run again."
         ) from None

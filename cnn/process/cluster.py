@@ -33,11 +33,13 @@ def read() -> Cluster | None:
         addresses = tuple(address for job in ("chief", "worker") for address in jobs.get(job, ()))
         if not names:
             return None
-        index = names.index((task["type"], int(task["index"])))
+        index = names.index((task["type"], int(str(task["index"]))))
     except (AttributeError, KeyError, TypeError, ValueError):  # JSON's own is a ValueError
         raise InputError(f"TF_CONFIG: expected a task of its cluster, like {EXAMPLE}. Received: {text}") from None
     if len(jobs.get("chief", ())) > 1 or jobs.keys() - {"chief", "worker"} or not all(map(_is_address, addresses)):
         raise InputError(f"TF_CONFIG: expected one chief at most, and workers, each host:port. Received: {text}")
+    if len(set(addresses)) < len(addresses):
+        raise InputError(f"TF_CONFIG: expected an address of its own for each. Received: {text}")
     return Cluster(addresses, index) if len(addresses) > 1 else None
 
 

@@ -31,6 +31,10 @@ class InputError(ValueError):
     """Something that the user can mend. Says what was expected, what was received, and how to go on."""
 
 
+class RunAgainError(InputError):
+    """Something outside has stopped the stage: nothing that the user wrote is to be undone."""
+
+
 @contextmanager
 def reported(stage: str) -> Iterator[None]:
     """Run the block as the stage `stage`: its mendable errors become one line and exit code 1.
@@ -44,7 +48,8 @@ def reported(stage: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        sys.exit(f"{stage}: {error}" + (f"\n{RESTORE}" if os.environ.get("DVC_STAGE") else ""))
+        undo = os.environ.get("DVC_STAGE") and not isinstance(error, RunAgainError)
+        sys.exit(f"{stage}: {error}" + (f"\n{RESTORE}" if undo else ""))
     except OSError as error:
         if error.errno not in MENDABLE:
             raise

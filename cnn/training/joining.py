@@ -1,6 +1,7 @@
 """How the processes that TF_CONFIG names come together, or the GPUs of one."""
 
 import os
+import signal
 import socket
 import time
 from contextlib import ExitStack
@@ -8,10 +9,11 @@ from contextlib import ExitStack
 import tensorflow as tf
 
 from cnn.process.cluster import Cluster
-from cnn.process.errors import InputError
+from cnn.process.errors import InputError, RunAgainError
 from cnn.training.workers import AGAIN, ANSWER, Workers
 
 ARRIVAL = 900  # seconds for all to come: the chief may have to download and to preprocess first
+HERE = b"!"  # what the chief says to each when all are there
 
 
 def join(cluster: Cluster | None, shards: int) -> Workers:
@@ -31,7 +33,9 @@ def join(cluster: Cluster | None, shards: int) -> Workers:
         strategy = _strategy(cluster)
     except tf.errors.OpError as error:
         reason = error.message.partition("\n")[0]
-        raise InputError(f"TF_CONFIG: expected to meet its {count} workers. Received: {reason}. {AGAIN}") from None
+        raise RunAgainError(f"TF_CONFIG: expected to meet its {count} workers. Received: {reason}. {AGAIN}") from None
+    # TensorFlow has put a handler of its own there, which does nothing.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     print(f"train: {'worker' if cluster.index else 'chief'} {cluster.index} of {count} together", flush=True)
     _require_few(strategy.num_replicas_in_sync, "GPUs", shards)
     return Workers(strategy, cluster.addresses, cluster.index)
@@ -41,40 +45,53 @@ def _meet(cluster: Cluster) -> None:
     """Wait until all are there. TensorFlow would wait without an end, and hear no signal meanwhile."""
     deadline = time.monotonic() + ARRIVAL
     host, _, port = cluster.addresses[0].rpartition(":")
-    missing = set(range(1, len(cluster.addresses))) if cluster.index == 0 else {0}
+    others = set(range(1, len(cluster.addresses))) if cluster.index == 0 else {0}
+    missing = others
     try:
         with ExitStack() as lines:
             server = lines.enter_context(socket.create_server(("", int(port)))) if cluster.index == 0 else None
-            here = []
+            here: dict[int, socket.socket] = {}
             while missing:
                 if time.monotonic() > deadline:
                     names = ", ".join(cluster.addresses[index] for index in sorted(missing))
-                    raise InputError(
+                    raise RunAgainError(
                         f"TF_CONFIG: expected its {len(cluster.addresses)} workers within {ARRIVAL:g} s. Received: "
                         f"no answer from {names}. {AGAIN}"
                     )
                 if server:
-                    here += [lines.enter_context(line) for line in _arrived(server, missing)]
+                    here |= _arrived(server, others, lines)
+                    missing = others - {index for index, line in here.items() if _is_open(line)}
                 elif _called((host.strip("[]"), int(port)), cluster.index, deadline):
-                    missing.clear()
-            for line in here:
-                line.sendall(b"!")
+                    missing = set()
+            for line in here.values():
+                line.sendall(HERE)
     except OSError as error:
-        raise InputError(
+        raise RunAgainError(
             f"TF_CONFIG: expected to meet at {cluster.addresses[0]}. Received: {error.strerror}. {AGAIN}"
         ) from None
 
 
-def _arrived(server: socket.socket, missing: set[int]) -> list[socket.socket]:
-    """The chief's end of the line of who arrives in the next second, and is missing no longer."""
+def _arrived(server: socket.socket, others: set[int], lines: ExitStack) -> dict[int, socket.socket]:
+    """The chief's end of the line of who arrives in the next second, by its number."""
     server.settimeout(1)
     try:
-        line, _ = server.accept()
+        line = lines.enter_context(server.accept()[0])
         line.settimeout(ANSWER)
-        missing.remove(int(line.recv(10)))
-    except (TimeoutError, ValueError, KeyError):  # nobody, or no worker of ours
-        return []
-    return [line]
+        index = int(line.recv(10))
+    except (TimeoutError, ConnectionError, ValueError):  # nobody, or no worker of ours
+        return {}
+    line.setblocking(False)
+    return {index: line} if index in others else {}
+
+
+def _is_open(line: socket.socket) -> bool:
+    """Whether the worker at the other end, which says no more, is still there."""
+    try:
+        return bool(line.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
 
 
 def _called(chief: tuple[str, int], index: int, deadline: float) -> bool:
@@ -83,7 +100,7 @@ def _called(chief: tuple[str, int], index: int, deadline: float) -> bool:
         with socket.create_connection(chief, ANSWER) as line:
             line.sendall(str(index).encode())
             line.settimeout(max(deadline - time.monotonic(), 0.1))
-            if line.recv(1):
+            if line.recv(1) == HERE:  # not what TensorFlow says there, where training has begun without this one
                 return True
     except OSError:
         pass  # not yet

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from cnn.process.errors import InputError
+from cnn.process.errors import InputError, RunAgainError
 
 ANSWER = 2  # seconds for an address to answer
 AGAIN = "To go on: start all of them again; training goes on from the chief's last checkpoint."
@@ -90,13 +90,13 @@ class Workers:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Raise InputError where another process is lost in the block."""
+        """Raise RunAgainError where another process is lost in the block."""
         try:
             yield
         except LOST:
             if len(self.addresses) == 1:
                 raise
-            raise InputError(
+            raise RunAgainError(
                 f"expected {len(self.addresses)} workers to the end. Received: {_silent(self.addresses)}. {AGAIN}"
             ) from None
 

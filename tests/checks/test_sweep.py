@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -14,7 +15,7 @@ from optuna.trial import TrialState
 
 from checks import ranked
 from checks.clone import git
-from checks.sweep import space, storage, trial
+from checks.sweep import picture, space, storage, trial
 from checks.sweep.draw import draw
 from checks.sweep.study import Study
 from cnn.comparison.git import experiments
@@ -152,6 +153,20 @@ def let_go(held):
     held.folder._lock.close()
 
 
+def test_processes_that_end_at_one_moment_draw_the_picture_one_after_the_other(machine, tmp_path):
+    study = machine("a")
+    study.finish(study.next(1), TrialState.COMPLETE, 0.9)
+    path = tmp_path / "a.png"
+    with ThreadPoolExecutor(1) as threads:
+        with machine("a").alone():
+            drawn = threads.submit(picture.draw, study, path, {})
+            with pytest.raises(TimeoutError):
+                drawn.result(2)
+            assert not path.exists()
+        assert drawn.result(60) == path
+    assert path.exists()
+
+
 def test_a_trial_left_by_a_killed_process_is_the_next_one(machine):
     study = machine("a")
     left, held = study.next(8), study.next(8)
@@ -261,6 +276,7 @@ def test_a_stopped_trial_is_an_experiment_without_results(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(("url", "said"), [
     ("nonsense", "Received: another text (no such URL)."),
+    ("sqlite://", "Received: sqlite:// (one in memory is lost with its process)."),
     ("sqlite:////nowhere/trials.db", "Received: sqlite:////nowhere/trials.db (unable to open database file)."),
     ("nosuch://me:secret@host/name", "Received: nosuch://me:***@host/name ("),
 ])  # fmt: skip

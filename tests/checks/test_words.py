@@ -23,5 +23,5 @@ def test_a_name_is_one_short_line(name, shown):
 def test_columns_are_even_whatever_the_script():
     names = ["猫の写真", "cat 🐱", "e\u0301te\u0301", "b" * 255]
     rows = [[words.class_name(name), "|"] for name in names]
-    lines = compare_text._plain(compare_text.Table("", ["is", "|"], rows)).splitlines()[1:]
+    lines = compare_text.plain(compare_text.Table("", ["is", "|"], rows)).splitlines()[1:]
     assert {words.columns(line.partition("|")[0]) for line in lines} == {2 + words.LONGEST + 2}

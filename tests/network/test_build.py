@@ -112,6 +112,13 @@ def test_logits_are_what_softmax_takes(rich):
         logits_of(logits_of(rich))
 
 
+def test_a_convolution_with_an_activation_of_its_own_is_not_moved():
+    layers = keras.layers
+    convolution, pool = layers.Conv2D(4, 3, activation="relu", name="conv"), layers.MaxPooling2D(2, name="pool")
+    model = keras.Sequential([keras.Input(tiny.SHAPE), convolution, pool, layers.Flatten(), layers.Softmax()])
+    assert names(logits_of(model))[:2] == ["conv", "pool"]
+
+
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("activation", get_args(schema.Model.model_fields["activation"].annotation))
 def test_training_pools_before_a_monotone_activation_and_gives_the_same(activation, batch_norm):

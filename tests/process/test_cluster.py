@@ -47,7 +47,9 @@ def test_what_is_none_is_refused(monkeypatch, text):
         cluster.read()
 
 
-@pytest.mark.parametrize(("kind", "index"), [("worker", 2), ("worker", -1), ("evaluator", 0), ("worker", "x")])
+@pytest.mark.parametrize(
+    ("kind", "index"), [("worker", 2), ("worker", -1), ("evaluator", 0), ("worker", "x"), ("worker", 1e999)]
+)
 def test_a_task_that_is_not_there_is_refused(monkeypatch, kind, index):
     with pytest.raises(InputError, match=r"^TF_CONFIG: expected a task of its cluster"):
         read(monkeypatch, TWO, kind, index)
@@ -67,3 +69,8 @@ def test_a_task_that_is_not_there_is_refused(monkeypatch, kind, index):
 def test_other_jobs_two_chiefs_and_no_addresses_are_refused(monkeypatch, jobs):
     with pytest.raises(InputError, match=r"^TF_CONFIG: expected one chief at most, and workers, each host:port"):
         read(monkeypatch, jobs)
+
+
+def test_two_at_one_address_are_refused(monkeypatch):
+    with pytest.raises(InputError, match=r"^TF_CONFIG: expected an address of its own for each"):
+        read(monkeypatch, {"chief": ["a:1"], "worker": ["b:2", "a:1"]})

@@ -72,6 +72,15 @@ def test_an_error_of_our_own_keeps_its_traceback(code, last):
     assert done.stderr.splitlines()[-1] == last
 
 
+@pytest.mark.parametrize(("error", "lines"), [("InputError", 2), ("RunAgainError", 1)])
+def test_only_what_the_user_wrote_is_to_be_undone(monkeypatch, error, lines):
+    monkeypatch.setenv("DVC_STAGE", "demo")
+    done = fresh_python(BEGIN + f"raise errors.{error}('expected 1. Received: 2.')")
+    said = done.stderr.splitlines()
+    assert (done.returncode, said[0], len(said)) == (1, "demo: expected 1. Received: 2.", lines)
+    assert all(line.endswith("undo the change, then `dvc repro`.") for line in said[1:])
+
+
 def test_a_success_is_silent():
     done = fresh_python(BEGIN + "pass")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -8,12 +8,17 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
 import pytest
 import yaml
 
+from checks import distributed
+from checks.clone import CannotRunError
+from cnn.training import joining
 from tests import tiny
 
 pytestmark = pytest.mark.slow  # each process imports TensorFlow
@@ -39,7 +44,7 @@ from tests.training import small
 for options in {KINDS.strip()}.values():
     print(small.bits(small.trained(**options, workers=team)))
 """
-# The stage, whose process is killed after so many pieces of training, and which waits seconds for the others.
+# The stage, whose process gets a signal after so many pieces of training, and which waits seconds for the others.
 STAGE = """
 import os, runpy, signal, sys
 from cnn.network import runtime
@@ -51,13 +56,25 @@ def prepared(determinism):
     run, left = step.Step.run, iter(range(int(sys.argv[1])))
     def counted(*arguments):
         if next(left, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), int(sys.argv[3]))
         return run(*arguments)
     step.Step.run = counted
 runtime.prepare = prepared
 runpy.run_module("stages.train", run_name="__main__")
 """
 NEVER = "1000"
+# The chief of three, which prints each who has come and is still there.
+MEETS = """
+from cnn.process import cluster
+from cnn.training import joining
+arrived = joining._arrived
+def told(*arguments):
+    here = arrived(*arguments)
+    print(*here, flush=True)
+    return here
+joining._arrived = told
+joining._meet(cluster.read())
+"""
 
 
 def config(count):
@@ -145,21 +162,28 @@ def alone(project, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("victim", "pieces"), [(1, 0), (0, 3), (1, 5)], ids=["worker, first step", "chief, middle", "worker, last epoch"]
+    ("victim", "pieces", "number", "code"),
+    [
+        (1, 0, signal.SIGKILL, -signal.SIGKILL),
+        (0, 3, signal.SIGTERM, 143),
+        (0, 3, signal.SIGKILL, -signal.SIGKILL),
+        (1, 5, signal.SIGKILL, -signal.SIGKILL),
+    ],
+    ids=["worker, first step", "chief, middle, by SIGTERM", "chief, middle", "worker, last epoch"],
 )
 def test_where_one_is_killed_the_other_ends_with_one_line_and_the_next_run_goes_on(
-    tmp_path, start, project, alone, victim, pieces
+    tmp_path, start, project, alone, victim, pieces, number, code
 ):
     """It goes on with one worker: how many there are is no part of the result."""
     folder = tmp_path / "project"
     shutil.copytree(project, folder)
     tasks = config(2)
     members = [
-        start(STAGE, str(pieces) if index == victim else NEVER, "200", cwd=folder, tf_config=task)
+        start(STAGE, str(pieces) if index == victim else NEVER, "200", str(int(number)), cwd=folder, tf_config=task)
         for index, task in enumerate(tasks)
     ]
     outcomes = [member.communicate(timeout=200) for member in members]
-    assert members[victim].returncode == -signal.SIGKILL, outcomes
+    assert members[victim].returncode == code, outcomes
     _, errors = outcomes[1 - victim]
     assert members[1 - victim].returncode == 1, errors
     lost = json.loads(tasks[0])["cluster"]["worker"][victim]
@@ -179,7 +203,7 @@ def test_going_on_with_two_from_the_chiefs_checkpoint(tmp_path, start, project, 
     folders = [tmp_path / "chief", tmp_path / "worker"]
     for folder in folders:
         shutil.copytree(project, folder)
-    killed = tiny.fresh_python(STAGE, "3", "1", cwd=folders[0])
+    killed = tiny.fresh_python(STAGE, "3", "1", str(int(signal.SIGKILL)), cwd=folders[0])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     members = [
         start(STAGE, NEVER, "200", cwd=folder, tf_config=task) for folder, task in zip(folders, config(2), strict=True)
@@ -192,6 +216,47 @@ def test_going_on_with_two_from_the_chiefs_checkpoint(tmp_path, start, project, 
     written = {path for path in folders[1].rglob("*") if path.is_file()}
     before = {folders[1] / path.relative_to(project) for path in project.rglob("*") if path.is_file()}
     assert {path.name for path in written - before} == {"train-worker-1.lock"}
+
+
+def test_all_are_there_at_one_moment_also_where_one_came_and_went(start):
+    """Else TensorFlow would wait for it without an end, and hear no signal."""
+    tasks = config(3)
+    chief = start(MEETS, tf_config=tasks[0])
+    host, port = json.loads(tasks[0])["cluster"]["worker"][0].split(":")
+
+    def comes(number):
+        line = socket.create_connection((host, int(port)), 10)
+        line.sendall(number.encode())
+        return line
+
+    def said():
+        return next(line.strip() for line in chief.stdout if line.strip())
+
+    while chief.poll() is None:
+        try:
+            one = comes("1")
+            break
+        except ConnectionRefusedError:  # it imports TensorFlow
+            time.sleep(0.2)
+    assert said() == "1"
+    one.close()
+    with comes("2") as two, comes("3"), comes("nonsense"):
+        assert said() == "2"
+        with pytest.raises(subprocess.TimeoutExpired):
+            chief.wait(3)
+        with comes("1") as again:
+            assert (two.recv(9), again.recv(9)) == (b"!", b"!")
+    assert chief.wait(10) == 0
+
+
+def test_a_worker_that_comes_when_training_has_begun_waits_for_the_next_start():
+    """TensorFlow's server, at the same address, speaks first."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as threads:
+        called = threads.submit(joining._called, server.getsockname(), 1, time.monotonic() + 10)
+        line, _ = server.accept()
+        with line:
+            line.sendall(b"\0\0\6\4")
+            assert not called.result(10)
 
 
 def test_a_worker_that_never_comes_is_named(start, project):
@@ -214,3 +279,13 @@ def test_more_workers_than_shards_are_refused(start, project):
         "train: TF_CONFIG: expected at most 4 workers, a shard of each batch for each. Received: 5. Start fewer, or "
         "raise train.shards and train.batch_size.\n",
     )
+
+
+def test_what_all_workers_say_make_distributed_says_once(tmp_path, monkeypatch, project):
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder)
+    for name in ("cnn", "stages"):
+        (folder / name).symlink_to(tiny.ROOT / name)
+    monkeypatch.chdir(folder)
+    with pytest.raises(CannotRunError, match=r"^train: TF_CONFIG: expected at most 4 workers, .* Received: 5\. .*$"):
+        distributed.train(5, tmp_path / "five")
