@@ -1,7 +1,7 @@
 """Who is measured side by side, on which data set, and how each is run."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ class Contender:
     seeds: int
     quick: bool = False
     data: str = "mnist"
-    options: dict[str, Any] | None = field(default=None, hash=False)
+    options: dict[str, Any] | None = None
 
     @property
     def base(self) -> str:

@@ -36,7 +36,7 @@ def _draw_panel(axes: Axes, results: pd.DataFrame, names: list[str]) -> None:
         axes.errorbar(x, y, deviation, fmt="o", color=colour, capsize=3)
         # To the left below a recipe's bar, to the right beside a yardstick's: those that are as accurate stay apart.
         end, place, side = (y, (7, 4), "left") if yardstick else (y - deviation, (-4, -3), "right")
-        label = name.split(", fashion")[0]
+        label = name.removesuffix(f", {CONTENDERS[name].data}")  # which the panel's title says
         axes.annotate(label, (x, end), place, textcoords="offset points", ha=side, va="top", color=colour)
     axes.set(xscale="log", xlabel="work time, s", ylabel="test accuracy, %", xlim=(min(times) / 2.5, max(times) * 2.5))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
