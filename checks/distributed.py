@@ -17,6 +17,7 @@ from pathlib import Path
 
 from checks.clone import CannotRunError, environment, md5
 from cnn.process import errors
+from cnn.settings import params
 from cnn.storage import paths
 
 OUTPUTS = (paths.MODEL, paths.HISTORY)
@@ -67,6 +68,13 @@ def main() -> int:
     try:
         if not paths.PROCESSED.is_dir():
             raise CannotRunError(f"expected {paths.PROCESSED}. Received: none. Make it: dvc repro preprocess")
+        options = params.load_params().train
+        most = min(options.shards, options.batch_size)
+        if count > most:
+            raise CannotRunError(
+                f"--workers: expected at most {most}, a shard of each batch for each. Received: {count}. "
+                "Take fewer, or raise train.shards and train.batch_size."
+            )
         print(f"workers     time  {'  '.join(f'{path!s:32}' for path in OUTPUTS)}", flush=True)
         with tempfile.TemporaryDirectory(prefix="distributed-") as folder:
             one, several = (train(number, Path(folder, str(number))) for number in (1, count))

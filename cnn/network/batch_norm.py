@@ -20,10 +20,10 @@ class BatchNormalization(keras.layers.Layer):
     epsilon = 1e-3
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        shape = (input_shape[-1],)
-        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
-        fixed = {"shape": shape, "trainable": False, "aggregation": "mean"}
+        exact = {"shape": (input_shape[-1],), "autocast": False}  # float32 also among layers of a lower precision
+        self.gamma = self.add_weight(initializer="ones", name="gamma", **exact)
+        self.beta = self.add_weight(initializer="zeros", name="beta", **exact)
+        fixed = {**exact, "trainable": False, "aggregation": "mean"}
         self.mean = self.add_weight(initializer="zeros", name="mean", **fixed)
         self.variance = self.add_weight(initializer="ones", name="variance", **fixed)
 

@@ -20,6 +20,8 @@ from cnn.process.errors import InputError
 # Set before the libraries are imported, and whatever the caller's environment says: they read it once.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow", "OPENBLAS_NUM_THREADS": "1"}
 REPEATABLE = {
+    # The same bits, sooner: without it, TensorFlow sets up each kernel of a gradient anew in every step.
+    "TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE": "false",
     # Left to itself TensorFlow takes oneDNN's kernels on some CPUs and Eigen's on others.
     "TF_ENABLE_ONEDNN_OPTS": "1",
     "TF_DETERMINISTIC_OPS": "1",

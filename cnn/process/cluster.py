@@ -34,7 +34,7 @@ def read() -> Cluster | None:
         if not names:
             return None
         index = names.index((task["type"], int(str(task["index"]))))
-    except (AttributeError, KeyError, TypeError, ValueError):  # JSON's own is a ValueError
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):  # JSON's own is a ValueError
         raise InputError(f"TF_CONFIG: expected a task of its cluster, like {EXAMPLE}. Received: {text}") from None
     if len(jobs.get("chief", ())) > 1 or jobs.keys() - {"chief", "worker"} or not all(map(_is_address, addresses)):
         raise InputError(f"TF_CONFIG: expected one chief at most, and workers, each host:port. Received: {text}")

@@ -62,5 +62,5 @@ def reported(stage: str) -> Iterator[None]:
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
     # A second Ctrl-C (DVC and the terminal may both send one) must not interrupt the cleaning up.
     signal.signal(number, signal.SIG_IGN)
-    print(f"\nStopped by {signal.Signals(number).name}. To go on: `dvc repro`.", file=sys.stderr)
+    print(f"\nStopped by {signal.Signals(number).name}. To go on: run it again.", file=sys.stderr)
     raise SystemExit(128 + number)

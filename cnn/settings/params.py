@@ -41,6 +41,11 @@ def _cross_faults(document: dict[str, Any]) -> list[str]:
             "model.activation: expected one whose bits are the same on every CPU. Received: 'gelu'. "
             "Take another one, or set train.determinism to 'machine'."
         )
+    if (_value(document, "train", "precision"), _value(document, "train", "determinism")) == ("bfloat16", "portable"):
+        found.append(
+            "train.precision: expected float32, whose bits are the same on every CPU. Received: 'bfloat16'. "
+            "Take that, or set train.determinism to 'machine'."
+        )
     sources = catalogue.load_catalogue()
     name = _value(document, "download", "dataset")
     if not isinstance(name, str):

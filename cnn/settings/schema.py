@@ -69,15 +69,13 @@ class Model(_Section):
     @field_validator("blocks")
     @classmethod
     def _rows_are_numbered(cls, blocks: dict[str, Block]) -> dict[str, Block]:
-        if list(blocks) != (expected := [f"conv{number}" for number in range(1, len(blocks) + 1)]):
+        expected = [f"conv{number}" for number in range(1, len(blocks) + 1)]
+        if list(blocks) != expected:
             raise ValueError(f"expected rows {', '.join(expected)}, in this order")
         return blocks
 
     def feature_maps(self, height: int, width: int) -> list[tuple[int, int]]:
-        """The (height, width) after each block, for images of the size given.
-
-        Raises ValueError where a kernel or a pool is larger than what it is laid upon.
-        """
+        """(height, width) after each block. Raises ValueError where a window is larger than what it is laid upon."""
         sizes = []
         for name, block in self.blocks.items():
             if self.padding == "same":
@@ -128,6 +126,7 @@ class Train(_Section):
     class_weights: Literal["none", "balanced"]
     augment: Augment
     checkpoint_seconds: Annotated[Finite, Field(gt=0)]
+    precision: Literal["float32", "bfloat16"]
     determinism: Literal["portable", "machine"]
 
 

@@ -102,9 +102,8 @@ def fingerprint(data: list[NDArray], settings: list[str], anywhere: bool = False
     for name in (*runtime.REPEATABLE, *runtime.PORTABLE, "CUDA_VISIBLE_DEVICES"):
         digest.update(f"{name}={os.environ.get(name)}".encode())
     if runtime.PORTABLE.items() - os.environ.items():
-        digest.update(
-            f"{'' if anywhere else platform.node()} {machine.cpu_model()}".encode()
-        )  # these bits are this machine's own
+        # These bits are this machine's own.
+        digest.update(f"{'' if anywhere else platform.node()} {machine.cpu_model()}".encode())
     for array in data:
         digest.update(f"{array.dtype} {array.shape}".encode())
         for piece in arrays.pieces(array):

@@ -3,8 +3,10 @@
 import os
 import signal
 import socket
+import subprocess
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import tensorflow as tf
 
@@ -13,6 +15,7 @@ from cnn.process.errors import InputError, RunAgainError
 from cnn.training.workers import AGAIN, ANSWER, Workers
 
 ARRIVAL = 900  # seconds for all to come: the chief may have to download and to preprocess first
+HANDSHAKE = 60  # seconds for TensorFlow to connect all, once they are there
 HERE = b"!"  # what the chief says to each when all are there
 
 
@@ -30,7 +33,8 @@ def join(cluster: Cluster | None, shards: int) -> Workers:
     _require_few(count, "workers", shards)
     _meet(cluster)
     try:
-        strategy = _strategy(cluster)
+        with _bounded(HANDSHAKE, f"expected to meet its {count} workers. Received: one lost meanwhile. {AGAIN}"):
+            strategy = _strategy(cluster)
     except tf.errors.OpError as error:
         reason = error.message.partition("\n")[0]
         raise RunAgainError(f"TF_CONFIG: expected to meet its {count} workers. Received: {reason}. {AGAIN}") from None
@@ -106,6 +110,23 @@ def _called(chief: tuple[str, int], index: int, deadline: float) -> bool:
         pass  # not yet
     time.sleep(0.2)
     return False
+
+
+@contextmanager
+def _bounded(seconds: float, line: str) -> Iterator[None]:
+    """Print the line and end this process where the block takes longer.
+
+    TensorFlow waits there without an end, holds Python's lock and catches signals: only another process can end it. A
+    shell is one, which knows by the end of its input that the block has ended, or this process.
+    """
+    script = 'timeout "$1" cat; [ $? -ne 124 ] || { echo "$2" >&2; kill -KILL "$3"; }'
+    command = ["sh", "-c", script, "sh", str(seconds), f"train: TF_CONFIG: {line}", str(os.getpid())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as watch:
+        try:
+            yield
+        finally:
+            assert watch.stdin
+            watch.stdin.close()
 
 
 def _require_few(count: int, what: str, shards: int) -> None:

@@ -14,6 +14,7 @@ from cnn.network.loss import loss_and_accuracy
 from cnn.process.errors import InputError
 from cnn.settings import schema
 from cnn.storage import arrays
+from cnn.training import precision
 from cnn.training.checkpoint import Checkpoint, Progress, Row, fingerprint
 from cnn.training.class_weights import class_weights
 from cnn.training.rates import learning_rates
@@ -50,6 +51,7 @@ def train_cnn_model(
     which images are in it changes with each epoch. Raises InputError where the data is less than a batch,
     where it or the network does not fit into memory, or where training diverges.
     """
+    precision.require(options.precision)
     steps = len(images) // options.batch_size
     if not steps:
         raise InputError(

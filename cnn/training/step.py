@@ -12,6 +12,7 @@ from cnn.network.build import logits_of
 from cnn.network.shards import cuts, total
 from cnn.settings import schema
 from cnn.training.augmentation import augment
+from cnn.training.precision import computing
 from cnn.training.workers import Workers
 
 ALONE = Workers()
@@ -121,7 +122,9 @@ class Step:
         seeds = [(state, tf.stack([state[0], tf.cast(draw, state.dtype)])) for state in self._seeds]
         zeros = [(variable, tf.zeros(variable.shape)) for variable in self._moving]
         with tf.GradientTape() as tape, keras.StatelessScope([*seeds, *zeros]) as scope:
-            logits = self._logits(images, training=True)
+            # All but the layer that gives the logits, whose sums over classes would suffer.
+            with computing(self._logits.layers[:-1], self._options.precision):
+                logits = self._logits(images, training=True)
             losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
             if self._weights is not None:
                 losses *= tf.gather(self._weights, labels)

@@ -100,7 +100,7 @@ from cnn.process import machine
 runtime.prepare(sys.argv[1])
 import tensorflow as tf
 assert tf.config.threading.get_inter_op_parallelism_threads() == machine.threads()
-prefixes = ("TF_D", "TF_E", "TF_O", "TF_X", "XLA_", "ONEDNN_", "DNNL_", "NPY_")
+prefixes = ("TF_D", "TF_E", "TF_M", "TF_O", "TF_X", "XLA_", "ONEDNN_", "DNNL_", "NPY_")
 print(json.dumps({name: value for name, value in os.environ.items() if name.startswith(prefixes)}))
 print(json.dumps([device.device_type for device in tf.config.list_physical_devices()]))
 """

@@ -40,7 +40,17 @@ def test_one_alone_is_no_cluster(monkeypatch):
     assert cluster.read() is None
 
 
-@pytest.mark.parametrize("text", ["no json", "[]", "3", json.dumps({"cluster": TWO}), '{"cluster": 3, "task": 4}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "[]",
+        "3",
+        json.dumps({"cluster": TWO}),
+        '{"cluster": 3, "task": 4}',
+        pytest.param("[" * 100_000, id="deep"),
+    ],
+)
 def test_what_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError, match=r"^TF_CONFIG: expected a task of its cluster, like \{.*\. Received: "):

@@ -129,6 +129,6 @@ def test_a_stopped_stage_cleans_up_and_says_how_to_go_on(tmp_path, number, code,
         finally:
             process.kill()
     assert (process.returncode, stdout) == (code, "done\n")
-    assert stderr == f"\nStopped by {number.name}. To go on: `dvc repro`.\n"
+    assert stderr == f"\nStopped by {number.name}. To go on: run it again.\n"
     assert os.listdir(tmp_path) == ["out"]
     assert (tmp_path / "out").read_bytes() == b"old"

@@ -24,6 +24,10 @@ GELU = (
     "expected one whose bits are the same on every CPU. Received: 'gelu'. "
     "Take another one, or set train.determinism to 'machine'."
 )
+BFLOAT16 = (
+    "expected float32, whose bits are the same on every CPU. Received: 'bfloat16'. "
+    "Take that, or set train.determinism to 'machine'."
+)
 SECTIONS = "download, preprocess, model, train, evaluate"
 CONV2 = "model.blocks.conv2"
 SMALLER = "Use fewer blocks, or smaller kernels, strides or pools before it."
@@ -118,6 +122,8 @@ VALUES = [
     ("train.optimizer", "adamw", "expected 'adam' or 'sgd'. Received: 'adamw'. Did you mean 'adam'?"),
     ("download.dataset", "mnist5k", f"{NO_DATA_SET} 'mnist5k'. Did you mean 'mnist-5k'?"),
     ("model.activation", "gelu", GELU),
+    ("train.precision", "bfloat16", BFLOAT16),
+    ("train.precision", "float16", "expected 'float32' or 'bfloat16'. Received: 'float16'. Did you mean 'bfloat16'?"),
     (
         "train.determinism",
         "off",
@@ -313,9 +319,10 @@ def test_all_faults_are_reported_at_once(load, params_text):
     ]
 
 
-def test_gelu_is_accepted_where_bits_may_differ(load, params_text):
-    text = params_text.replace("activation: relu", "activation: gelu")
-    assert load(text.replace("determinism: portable", "determinism: machine")).model.activation == "gelu"
+def test_what_has_other_bits_elsewhere_is_accepted_where_they_may_differ(load, params_text):
+    text = with_value(with_value(params_text, "model.activation", "gelu"), "train.precision", "bfloat16")
+    loaded = load(with_value(text, "train.determinism", "machine"))
+    assert (loaded.model.activation, loaded.train.precision) == ("gelu", "bfloat16")
 
 
 def test_a_number_of_more_digits_than_python_prints_is_refused(load, params_text):

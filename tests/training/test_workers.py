@@ -75,6 +75,16 @@ def told(*arguments):
 joining._arrived = told
 joining._meet(cluster.read())
 """
+# The chief, for whom the others have this long between being there and being TensorFlow's.
+CONNECTS = """
+from cnn.network import runtime
+from cnn.process import cluster
+machines = cluster.read()
+runtime.prepare("portable")
+from cnn.training import joining
+joining.HANDSHAKE = 3
+joining.join(machines, 4)
+"""
 
 
 def config(count):
@@ -271,6 +281,28 @@ def test_a_worker_that_never_comes_is_named(start, project):
     )
 
 
+def test_the_chief_ends_where_a_worker_is_lost_between_being_there_and_being_connected(start):
+    """TensorFlow would wait for it without an end, and let no signal through."""
+    tasks = config(2)
+    chief = start(CONNECTS, tf_config=tasks[0])
+    host, port = json.loads(tasks[0])["cluster"]["worker"][0].split(":")
+    while chief.poll() is None:
+        try:
+            line = socket.create_connection((host, int(port)), 10)
+            break
+        except ConnectionRefusedError:  # it imports TensorFlow
+            time.sleep(0.2)
+    with line:
+        line.sendall(b"1")
+        assert line.recv(9) == b"!"
+    _, errors = chief.communicate(timeout=60)
+    assert (chief.returncode, errors) == (
+        -signal.SIGKILL,
+        "train: TF_CONFIG: expected to meet its 2 workers. Received: one lost meanwhile. To go on: start all of them "
+        "again; training goes on from the chief's last checkpoint.\n",
+    )
+
+
 def test_more_workers_than_shards_are_refused(start, project):
     refused = start(STAGE, NEVER, "3", cwd=project, tf_config=config(5)[4])
     _, errors = refused.communicate(timeout=100)
@@ -278,6 +310,17 @@ def test_more_workers_than_shards_are_refused(start, project):
         1,
         "train: TF_CONFIG: expected at most 4 workers, a shard of each batch for each. Received: 5. Start fewer, or "
         "raise train.shards and train.batch_size.\n",
+    )
+
+
+def test_make_distributed_refuses_more_workers_than_shards_before_it_trains(monkeypatch, capsys, project):
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["distributed", "--workers", "5"])
+    assert distributed.main() == 2
+    assert capsys.readouterr() == (
+        "",
+        "distributed: --workers: expected at most 4, a shard of each batch for each. Received: 5. Take fewer, or raise "
+        "train.shards and train.batch_size.\n",
     )
 
 
