@@ -27,10 +27,10 @@ class Contender:
 
 # In the order of the table. All on one data set train on the same images, and validate on the same.
 CONTENDERS = {
-    KERAS: Contender(5, quick=True),
-    TORCH: Contender(3, quick=True),
-    "tutorial, machine": Contender(5, quick=True, options=with_changes("tutorial", train={"determinism": "machine"})),
-    "tutorial": Contender(5, quick=True, options=with_changes("tutorial")),
+    KERAS: Contender(7, quick=True),
+    TORCH: Contender(5, quick=True),
+    "tutorial, machine": Contender(7, quick=True, options=with_changes("tutorial", train={"determinism": "machine"})),
+    "tutorial": Contender(7, quick=True, options=with_changes("tutorial")),
     "fast": Contender(5, quick=True, options=with_changes("fast")),
     "accurate": Contender(3, options=with_changes("accurate")),
     f"{KERAS}, fashion-mnist": Contender(2, data="fashion-mnist"),
