@@ -23,8 +23,9 @@ from cnn.settings import params
 
 RESULTS = HERE / "workers.csv"
 RECIPES, SHARDS, WORKERS = ("tutorial", "accurate"), (1, 2, 4, 8, 16), (2, 4)
-STEPS, TRIES = 10, 3
+STEPS, TRIES = 20, 7
 SIZES = (1, 93_322)  # parameters: of nothing but the way to and fro, and the lesson's network
+SPEEDUPS = (0.25, 0.5, 1, 2, 4, 8, 16)  # the ticks
 GIGABITS, CORES = (1, 10, 25, 100), 2  # of links; of a worker
 
 
@@ -126,10 +127,9 @@ def draw(results: pd.DataFrame) -> Figure:
             values = [speedup(results, recipe, workers, gigabits) for workers in SHARDS]
             axes.plot(SHARDS, values, marker="o", label=f"{gigabits} Gb/s")
         axes.plot(SHARDS, SHARDS, color="grey", linestyle=":", label="ideal")
-        axes.set(
-            title=f"{recipe}, 16 shards: times one worker", xlabel="workers, two cores each", xscale="log", ylim=(0, 16)
-        )
-    cost.set(title="time of a step, of the best", xlabel="shards, on two cores", xscale="log", ylim=(0, None))
+        axes.set(title=f"{recipe}, 16 shards: speed-up", xlabel="workers, two cores each", xscale="log", yscale="log")
+        axes.set_yticks(SPEEDUPS, [f"{value:g}" for value in SPEEDUPS])
+    cost.set(title="time of a step, of the best", xlabel="shards, on two cores", xscale="log", ylim=(0, 1.5))
     for axes in (cost, *scaling):
         axes.set_xticks(SHARDS, [str(shards) for shards in SHARDS])
         axes.minorticks_off()

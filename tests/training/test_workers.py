@@ -19,6 +19,7 @@ import yaml
 from checks import distributed
 from checks.clone import CannotRunError
 from cnn.training import joining
+from cnn.training.loop import epoch_order
 from tests import tiny
 
 pytestmark = pytest.mark.slow  # each process imports TensorFlow
@@ -43,6 +44,24 @@ from tests import tiny
 from tests.training import small
 for options in {KINDS.strip()}.values():
     print(small.bits(small.trained(**options, workers=team)))
+"""
+# Prints which images it reads for training.
+READS = """
+from cnn.network import runtime
+from cnn.process import cluster
+machines = cluster.read()
+runtime.prepare("portable")
+from cnn.storage import arrays
+from cnn.training import joining
+from tests.training import small
+team = joining.join(machines, 4)
+take = arrays.take
+def told(array, rows):
+    if array is small.IMAGES:
+        print("read", *rows)
+    return take(array, rows)
+arrays.take = told
+small.trained(batch_size=30, workers=team)
 """
 # The stage, whose process gets a signal after so many pieces of training, and which waits seconds for the others.
 STAGE = """
@@ -132,6 +151,22 @@ def test_one_two_and_four_workers_give_the_same_bits(start):
             seen.add(tuple(line for line in output.splitlines() if len(line) == 64))
     assert len(seen) == 1
     assert len(set(*seen)) == 2, "two networks"
+
+
+def test_each_worker_reads_its_own_part_of_each_batch_alone(start):
+    members = [start(READS, tf_config=one) for one in config(2)]
+    read = []
+    for member in members:
+        output, errors = member.communicate(timeout=300)
+        assert member.returncode == 0, errors
+        lines = [line.split()[1:] for line in output.splitlines() if line.startswith("read ")]
+        read.append([list(map(int, line)) for line in lines])
+    options = tiny.train_options(seed=1, batch_size=30)
+    for epoch in range(options.epochs):
+        batches = epoch_order(options, epoch, 150).reshape(5, 30)
+        assert read[0][epoch] == batches[:, :15].ravel().tolist()
+        assert read[1][epoch] == batches[:, 15:].ravel().tolist()
+    assert [len(rows) for rows in read] == [options.epochs] * 2
 
 
 @pytest.fixture(scope="module")
