@@ -111,5 +111,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # where the reader has gone (compare | head), end quietly
+    # Ctrl-C, and a reader that has gone (compare | head), end it without a word: it writes nothing.
+    for number in (signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
     sys.exit(main())

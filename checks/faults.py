@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from checks import local_data
+from checks import local_data, signals
 from checks.attempt import KILLS, Attempt
 from checks.clone import CannotRunError, clone_of, md5
 from checks.mend import CannotMendError
@@ -96,4 +96,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signals.end_on_signals("faults")
     sys.exit(main())

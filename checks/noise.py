@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from checks import revision, runs
+from checks import revision, runs, signals
 from checks.clone import CannotRunError, clone_of_work_tree, dvc
 from checks.mend import CannotMendError, mend
 from cnn.comparison import noise
@@ -60,7 +60,6 @@ def main() -> int:
     parser.add_argument("--seeds", default="5", metavar="N", help="how many values of train.seed (default: 5)")
     parser.add_argument("--splits", action="store_true", help="change preprocess.seed too: other images in each split")
     options = parser.parse_args()
-    runs.end_on_signals("noise")
     try:
         measure(
             runs.count(options.seeds, "SEEDS", 2, "make noise SEEDS=5"),
@@ -74,4 +73,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signals.end_on_signals("noise")
     sys.exit(main())

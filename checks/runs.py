@@ -1,14 +1,11 @@
-"""What noise and sweep share: runs of the pipeline with other parameters, in a clone, and how the two end."""
+"""What noise and sweep share: runs of the pipeline with other parameters, in a clone."""
 
 import json
 import re
-import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from dvc.utils.serialize import modify_yaml
 
@@ -62,16 +59,3 @@ def count(text: str, name: str, least: int, example: str) -> int:
     if re.fullmatch(r"[0-9]{1,9}", text) and least <= int(text) <= MOST:
         return int(text)
     raise InputError(f"{name}: expected a whole number from {least} to {MOST}. Received: {text!r}. Try: {example}")
-
-
-def end_on_signals(name: str) -> None:
-    """Have Ctrl-C, SIGTERM and a closed terminal end this process with a line and 130, 143 or 129, cleaned up."""
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
-        print(f"\n{name}: stopped by {signal.Signals(number).name}. Run it again to go on.", file=sys.stderr)
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)

@@ -128,5 +128,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # where the reader has gone (status | head), end quietly
+    # Ctrl-C, and a reader that has gone (status | head), end it without a word: it writes nothing.
+    for number in (signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
     sys.exit(main())

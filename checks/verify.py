@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from checks import installed, local_data, revision, verify_report
+from checks import installed, local_data, revision, signals, verify_report
 from checks.clone import CannotRunError, clone_of, dvc, git, md5
 from checks.differences import metric_difference, weight_difference
 from cnn.comparison.noise import NOISE
@@ -141,4 +141,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signals.end_on_signals("verify")
     sys.exit(main())

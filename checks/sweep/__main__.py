@@ -16,7 +16,7 @@ from pathlib import Path
 
 import optuna
 
-from checks import runs
+from checks import runs, signals
 from checks.clone import CannotRunError, git
 from checks.mend import CannotMendError
 from checks.sweep import picture, space, storage, table, trial
@@ -79,7 +79,6 @@ def main() -> int:
         "--trials", default="20", metavar="N", help="how many trials there are in the end (default: 20)"
     )
     options = parser.parse_args()
-    runs.end_on_signals("sweep")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     url = os.environ.get("STORAGE") or f"sqlite:///{FOLDER}/trials.db"
     try:
@@ -97,5 +96,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signals.end_on_signals("sweep")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # where the reader has gone (sweep | head), end quietly
     sys.exit(main())

@@ -1,13 +1,16 @@
 """`make faults`: kills of each kind change no bit; a difference is reported; nothing is left alive."""
 
 import os
+import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
 from checks import faults
 from checks.attempt import Attempt, members
+from tests import tiny
 from tests.test_pipeline import copy_of_the_project
 
 
@@ -51,6 +54,24 @@ def test_the_pipeline_ends_with_the_same_bits_after_each_kind_of_kill(tmp_path, 
     assert faults.inject(project.folder, kills=3, seed=1032) == (0, 1)
     table = capsys.readouterr().out
     assert all(kill in table for kill in faults.KILLS), table
+
+
+def test_stopped_it_ends_with_a_line_and_leaves_nothing(pipeline, tmp_path):
+    folder, temporary = pipeline("touch began && sleep 60 && touch result"), tmp_path / "temporary"
+    temporary.mkdir()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "checks.faults"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(tiny.ROOT), "TMPDIR": str(temporary)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while running.poll() is None and not list(temporary.glob("faults-*/clone/began")):
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert (running.returncode, said) == (130, "\nfaults: stopped by SIGINT. To go on: run it again.\n")
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -366,7 +366,7 @@ def test_ctrl_c_is_one_line_and_what_is_not_committed_is_refused(project):
     wait_for(project, "dvc repro")
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
-    assert (running.returncode, said) == (130, "\nsweep: stopped by SIGINT. Run it again to go on.\n")
+    assert (running.returncode, said) == (130, "\nsweep: stopped by SIGINT. To go on: run it again.\n")
     assert processes_in(project.folder / "sweeps") == []
     project.set(train={"epochs": 3})
     said = project.run("python", "-m", "checks.sweep", status=2)
