@@ -34,8 +34,9 @@ def _draw_panel(axes: Axes, results: pd.DataFrame, names: list[str]) -> None:
         x, y, deviation = runs["work_s"].median(), 100 * runs["accuracy"].mean(), 100 * runs["accuracy"].std()
         times.append(x)
         axes.errorbar(x, y, deviation, fmt="o", color=colour, capsize=3)
-        # To the left below a recipe's bar, to the right beside a yardstick's: those that are as accurate stay apart.
-        end, place, side = (y, (7, 4), "left") if yardstick else (y - deviation, (-4, -3), "right")
+        # To the left below a bar, to the right beside that of plain Keras: those that are as accurate stay apart.
+        beside = name == CONTENDERS[name].base
+        end, place, side = (y, (7, 4), "left") if beside else (y - deviation, (-4, -3), "right")
         label = name.removesuffix(f", {CONTENDERS[name].data}")  # which the panel's title says
         axes.annotate(label, (x, end), place, textcoords="offset points", ha=side, va="top", color=colour)
     axes.set(xscale="log", xlabel="work time, s", ylabel="test accuracy, %", xlim=(min(times) / 2.5, max(times) * 2.5))
