@@ -359,6 +359,17 @@ def test_make_distributed_refuses_more_workers_than_shards_before_it_trains(monk
     )
 
 
+def test_make_distributed_cannot_run_with_faulty_parameters(tmp_path, monkeypatch, capsys, project):
+    """Its exit code is not that of other bits."""
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder)
+    (folder / "params.yaml").write_text("train: 3\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["distributed"])
+    assert distributed.main() == 2
+    assert capsys.readouterr().err.startswith("distributed: params.yaml is not valid (")
+
+
 def test_what_all_workers_say_make_distributed_says_once(tmp_path, monkeypatch, project):
     folder = tmp_path / "project"
     shutil.copytree(project, folder)
