@@ -78,7 +78,7 @@ def main() -> int:
         print(f"workers     time  {'  '.join(f'{path!s:32}' for path in OUTPUTS)}", flush=True)
         with tempfile.TemporaryDirectory(prefix="distributed-") as folder:
             one, several = (train(number, Path(folder, str(number))) for number in (1, count))
-    except CannotRunError as error:
+    except (CannotRunError, errors.InputError) as error:
         print(f"distributed: {error}", file=sys.stderr)
         return 2
     print("the same bits" if one == several else "OTHER BITS")

@@ -25,6 +25,7 @@ def main() -> None:
     team = joining.join(machines, min(options.train.shards, options.train.batch_size))
     images, labels = arrays.open_split("train")
     summary = arrays.read_summary()
+    team.require_same(paths.SUMMARY.read_text())  # of which other images change the means
     runtime.set_global_seed(options.train.seed)
     model = build.build_cnn_model(images.shape[1:], len(summary["classes"]), options.model)
     if team.index:  # the chief alone measures and writes

@@ -11,10 +11,13 @@ from cnn.process import machine
 from cnn.process.errors import InputError
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # Keras' names
+# Cheap, and wrong in bfloat16: TensorFlow adds up there what many images give to a bias (256 + 1 is 256), and draws
+# whether to drop from 128 numbers (a rate of 0.001 drops 0.008). Also the layer that gives the logits is one of them.
+EXACT = (keras.layers.Dense, keras.layers.Dropout)
 
 
 def require(precision: str) -> None:
-    """Raise InputError where no kernels compute in the precision: those of AVX2, and some CPUs."""
+    """Raise InputError where no kernels compute in bfloat16: where they are held to AVX2, and on most CPUs."""
     held = "ONEDNN_MAX_CPU_ISA" in os.environ  # the same bits everywhere
     able = tf.config.list_physical_devices("GPU") or "avx512_bf16" in machine.cpu_flags()
     if precision == "bfloat16" and (held or not able):
@@ -27,12 +30,12 @@ def require(precision: str) -> None:
 
 @contextmanager
 def computing(layers: Iterable[keras.Layer], precision: str) -> Iterator[None]:
-    """Let the layers compute in a precision, "float32" or "bfloat16", while the block traces them.
+    """Let the layers, less those of EXACT, compute in "float32" or "bfloat16" while the block traces them.
 
     Afterwards they are float32 again: so they are measured and saved. bfloat16 has the range of float32 and 8 of its 24
     bits of precision, so gradients need no scaling (D. Kalamkar and others, arXiv:1905.12322).
     """
-    before = [(layer, layer.dtype_policy) for layer in layers]
+    before = [(layer, layer.dtype_policy) for layer in layers if not isinstance(layer, EXACT)]
     for layer, _ in before:
         layer.dtype_policy = POLICIES[precision]
     try:

@@ -122,8 +122,7 @@ class Step:
         seeds = [(state, tf.stack([state[0], tf.cast(draw, state.dtype)])) for state in self._seeds]
         zeros = [(variable, tf.zeros(variable.shape)) for variable in self._moving]
         with tf.GradientTape() as tape, keras.StatelessScope([*seeds, *zeros]) as scope:
-            # All but the layer that gives the logits, whose sums over classes would suffer.
-            with computing(self._logits.layers[:-1], self._options.precision):
+            with computing(self._logits.layers, self._options.precision):
                 logits = self._logits(images, training=True)
             losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
             if self._weights is not None:

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import pytest
 
 from cnn.process import machine
@@ -61,11 +62,13 @@ def test_a_cpu_that_cannot_refuses_bfloat16(monkeypatch, flags, able):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_layers_are_of_the_lower_precision_in_the_block_alone(fails):
-    model = network(batch_norm=True)
+    model = network(batch_norm=True, dropout=0.3, dense_units=8)
+    exact = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense | keras.layers.Dropout)]
     try:
-        with precision.computing(model.layers[:-1], "bfloat16"):
-            assert {layer.compute_dtype for layer in model.layers[:-1]} == {"bfloat16"}
-            assert model.layers[-1].compute_dtype == "float32"
+        with precision.computing(model.layers, "bfloat16"):
+            assert len(exact) == 4
+            assert {layer.compute_dtype for layer in exact} == {"float32"}
+            assert {layer.compute_dtype for layer in model.layers if layer not in exact} == {"bfloat16"}
             assert {weight.dtype for weight in model.weights} == {"float32"}
             if fails:
                 raise KeyError

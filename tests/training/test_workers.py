@@ -348,6 +348,32 @@ def test_more_workers_than_shards_are_refused(start, project):
     )
 
 
+@pytest.mark.parametrize("other", ["parameters", "images"])
+def test_who_has_other_parameters_or_other_images_than_the_chief_is_named(tmp_path, start, project, other):
+    folders = [tmp_path / "chief", tmp_path / "worker"]
+    for folder in folders:
+        shutil.copytree(project, folder)
+    if other == "parameters":
+        document = yaml.safe_load((project / "params.yaml").read_text())
+        document["train"]["learning_rate"] = 0.02
+        (folders[1] / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    else:
+        summary = folders[1] / "data/processed/summary.json"
+        summary.write_text(json.dumps(json.loads(summary.read_text()) | {"train": {"mean": 33.3}}))
+    tasks = config(2)
+    members = [
+        start(STAGE, NEVER, "200", cwd=folder, tf_config=task) for folder, task in zip(folders, tasks, strict=True)
+    ]
+    chief, worker = json.loads(tasks[0])["cluster"]["worker"]
+    for member in members:
+        _, errors = member.communicate(timeout=200)
+        assert (member.returncode, errors) == (
+            1,
+            f"train: expected the data, parameters, code and versions of the chief, {chief}, everywhere. Received: "
+            f"others at {worker}. Bring all to the same commit, and run again.\n",
+        )
+
+
 def test_make_distributed_refuses_more_workers_than_shards_before_it_trains(monkeypatch, capsys, project):
     monkeypatch.chdir(project)
     monkeypatch.setattr(sys, "argv", ["distributed", "--workers", "5"])
@@ -357,6 +383,17 @@ def test_make_distributed_refuses_more_workers_than_shards_before_it_trains(monk
         "distributed: --workers: expected at most 4, a shard of each batch for each. Received: 5. Take fewer, or raise "
         "train.shards and train.batch_size.\n",
     )
+
+
+def test_make_distributed_cannot_run_with_faulty_parameters(tmp_path, monkeypatch, capsys, project):
+    """Its exit code is not that of other bits."""
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder)
+    (folder / "params.yaml").write_text("train: 3\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["distributed"])
+    assert distributed.main() == 2
+    assert capsys.readouterr().err.startswith("distributed: params.yaml is not valid (")
 
 
 def test_what_all_workers_say_make_distributed_says_once(tmp_path, monkeypatch, project):
