@@ -7,6 +7,7 @@ from typing import Any
 
 from cnn.process.errors import InputError
 
+SHOWN = 1000  # characters of what was received
 EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 
@@ -26,6 +27,7 @@ def read() -> Cluster | None:
     text = os.environ.get("TF_CONFIG", "").strip()
     if not text:
         return None
+    shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
     try:
         document = json.loads(text)
         jobs, task = document.get("cluster", {}), document.get("task", {})
@@ -35,11 +37,11 @@ def read() -> Cluster | None:
             return None
         index = names.index((task["type"], int(str(task["index"]))))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):  # JSON's own is a ValueError
-        raise InputError(f"TF_CONFIG: expected a task of its cluster, like {EXAMPLE}. Received: {text}") from None
+        raise InputError(f"TF_CONFIG: expected a task of its cluster, like {EXAMPLE}. Received: {shown}") from None
     if len(jobs.get("chief", ())) > 1 or jobs.keys() - {"chief", "worker"} or not all(map(_is_address, addresses)):
-        raise InputError(f"TF_CONFIG: expected one chief at most, and workers, each host:port. Received: {text}")
+        raise InputError(f"TF_CONFIG: expected one chief at most, and workers, each host:port. Received: {shown}")
     if len(set(addresses)) < len(addresses):
-        raise InputError(f"TF_CONFIG: expected an address of its own for each. Received: {text}")
+        raise InputError(f"TF_CONFIG: expected an address of its own for each. Received: {shown}")
     return Cluster(addresses, index) if len(addresses) > 1 else None
 
 

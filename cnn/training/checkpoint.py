@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from cnn.network import runtime
@@ -99,16 +100,22 @@ def fingerprint(data: list[NDArray], settings: list[str], anywhere: bool = False
     digest.update(f"python {platform.python_version()}".encode())
     for package in ("tensorflow", "keras", "numpy"):
         digest.update(f"{package} {version(package)}".encode())
-    for name in (*runtime.REPEATABLE, *runtime.PORTABLE, "CUDA_VISIBLE_DEVICES"):
+    for name in (*runtime.REPEATABLE, *runtime.PORTABLE):
         digest.update(f"{name}={os.environ.get(name)}".encode())
     if runtime.PORTABLE.items() - os.environ.items():
         # These bits are this machine's own.
-        digest.update(f"{'' if anywhere else platform.node()} {machine.cpu_model()}".encode())
+        digest.update(f"{'' if anywhere else platform.node()} {machine.cpu_model()} {_gpus()}".encode())
     for array in data:
         digest.update(f"{array.dtype} {array.shape}".encode())
         for piece in arrays.pieces(array):
             digest.update(piece.tobytes())
     return digest.hexdigest()
+
+
+def _gpus() -> list[str]:
+    """The models of the GPUs that TensorFlow uses. How many there are of each changes no bit."""
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return sorted({each["device_name"] for each in details})
 
 
 def own_modules() -> list[Path]:

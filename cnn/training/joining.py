@@ -3,13 +3,12 @@
 import os
 import signal
 import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import tensorflow as tf
 
+from cnn.process import watchdog
 from cnn.process.cluster import Cluster
 from cnn.process.errors import InputError, RunAgainError
 from cnn.training.workers import AGAIN, ANSWER, Workers
@@ -33,7 +32,8 @@ def join(cluster: Cluster | None, shards: int) -> Workers:
     _require_few(count, "workers", shards)
     _meet(cluster)
     try:
-        with _bounded(HANDSHAKE, f"expected to meet its {count} workers. Received: one lost meanwhile. {AGAIN}"):
+        line = f"train: TF_CONFIG: expected to meet its {count} workers. Received: one lost meanwhile. {AGAIN}"
+        with watchdog.within(HANDSHAKE, line):
             strategy = _strategy(cluster)
     except tf.errors.OpError as error:
         reason = error.message.partition("\n")[0]
@@ -53,7 +53,7 @@ def _meet(cluster: Cluster) -> None:
     missing = others
     try:
         with ExitStack() as lines:
-            server = lines.enter_context(socket.create_server(("", int(port)))) if cluster.index == 0 else None
+            server = lines.enter_context(_listening(int(port))) if cluster.index == 0 else None
             here: dict[int, socket.socket] = {}
             while missing:
                 if time.monotonic() > deadline:
@@ -73,6 +73,13 @@ def _meet(cluster: Cluster) -> None:
         raise RunAgainError(
             f"TF_CONFIG: expected to meet at {cluster.addresses[0]}. Received: {error.strerror}. {AGAIN}"
         ) from None
+
+
+def _listening(port: int) -> socket.socket:
+    """A server on all addresses of this machine: of IPv4 and, where it has some, of IPv6."""
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    return socket.create_server(("", port), family=family, dualstack_ipv6=both)
 
 
 def _arrived(server: socket.socket, others: set[int], lines: ExitStack) -> dict[int, socket.socket]:
@@ -110,23 +117,6 @@ def _called(chief: tuple[str, int], index: int, deadline: float) -> bool:
         pass  # not yet
     time.sleep(0.2)
     return False
-
-
-@contextmanager
-def _bounded(seconds: float, line: str) -> Iterator[None]:
-    """Print the line and end this process where the block takes longer.
-
-    TensorFlow waits there without an end, holds Python's lock and catches signals: only another process can end it. A
-    shell is one, which knows by the end of its input that the block has ended, or this process.
-    """
-    script = 'timeout "$1" cat; [ $? -ne 124 ] || { echo "$2" >&2; kill -KILL "$3"; }'
-    command = ["sh", "-c", script, "sh", str(seconds), f"train: TF_CONFIG: {line}", str(os.getpid())]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as watch:
-        try:
-            yield
-        finally:
-            assert watch.stdin
-            watch.stdin.close()
 
 
 def _require_few(count: int, what: str, shards: int) -> None:

@@ -64,7 +64,7 @@ def train_cnn_model(
     memory.require_training(model, rows, held, max(measured_at_once, TRIED), options.shards)
     validate = _validator(model, validation)
     settings = [saved.describe(model), options.model_dump_json()]
-    workers.require_same(fingerprint([labels], settings, anywhere=True))
+    workers.require_same(fingerprint([labels, images[:TRIED]], settings, anywhere=True))
     key = fingerprint([images, labels, *(validation or ())], settings) if checkpoint_path else ""
     checkpoint = Checkpoint(checkpoint_path, options.checkpoint_seconds, step.variables, key)
     progress = checkpoint.resume(lambda content: workers.exchange(content)[0])

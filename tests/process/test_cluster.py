@@ -57,6 +57,13 @@ def test_what_is_none_is_refused(monkeypatch, text):
         cluster.read()
 
 
+def test_of_much_only_the_beginning_is_shown(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "[" * 100_000)
+    with pytest.raises(InputError) as error:
+        cluster.read()
+    assert str(error.value).endswith(f" Received: {'[' * 1000}…")
+
+
 @pytest.mark.parametrize(
     ("kind", "index"), [("worker", 2), ("worker", -1), ("evaluator", 0), ("worker", "x"), ("worker", 1e999)]
 )

@@ -303,7 +303,6 @@ VERSIONS = {
     "Python": lambda patch: patch.setattr(platform, "python_version", lambda: "3.11.0"),
     "a package": lambda patch: patch.setattr(storage, "version", lambda package: "0.0"),
     "kernels": lambda patch: patch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE"),
-    "a GPU": lambda patch: patch.setenv("CUDA_VISIBLE_DEVICES", "0"),
 }
 
 
@@ -333,6 +332,19 @@ def test_the_machine_is_in_the_key_of_bits_that_are_its_own(monkeypatch, name):
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
     here, there = here_and_there()
     assert here != there
+
+
+def test_the_models_of_the_gpus_are_in_the_key_and_not_which_of_them_or_how_many(monkeypatch):
+    def with_gpus(*models, visible="0"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(models))
+        monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda model: {"device_name": model})
+        return fingerprint()
+
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    one = with_gpus("A100")
+    assert with_gpus("A100", visible="1") == with_gpus("A100", "A100") == one
+    assert len({one, with_gpus(), with_gpus("H100"), with_gpus("A100", "H100")}) == 4
 
 
 def test_a_byte_changed_in_any_module_of_ours_that_training_loads_changes_the_key(tmp_path):

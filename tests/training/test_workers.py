@@ -106,15 +106,26 @@ joining.join(machines, 4)
 """
 
 
-def config(count):
+def config(count, host="127.0.0.1"):
     """TF_CONFIG of each of so many workers, on free ports."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with ExitStack() as sockets:
-        free = [sockets.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in free]
+        free = [sockets.enter_context(socket.create_server((host, 0), family=family)) for _ in range(count)]
+        shown = f"[{host}]" if ":" in host else host
+        addresses = [f"{shown}:{one.getsockname()[1]}" for one in free]
     return [
         json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
         for index in range(count)
     ]
+
+
+def ipv6():
+    """IPv6's loopback, or "" where this machine has none."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return ""
+    return "::1"
 
 
 @pytest.fixture
@@ -143,8 +154,8 @@ def start():
 
 def test_one_two_and_four_workers_give_the_same_bits(start):
     seen = set()
-    for count in (1, 2, 4):
-        members = [start(TRAINS_BOTH, tf_config=one) for one in config(count)]
+    for tasks in (config(1), config(2, ipv6() or "127.0.0.1"), config(4)):
+        members = [start(TRAINS_BOTH, tf_config=one) for one in tasks]
         for member in members:
             output, errors = member.communicate(timeout=300)
             assert member.returncode == 0, errors
