@@ -84,7 +84,7 @@ screenshot: report ## take docs/report.png of it again (needs Chromium)
 bench: setup ## the same network and `fast` beside plain Keras, three pairs (a quarter of an hour); TORCH=…/python: and PyTorch
 	@TORCH="$(TORCH)" python -m benchmarks.speed --quick
 
-bench-all: setup ## all recipes, seven pairs (an hour): writes the README's table
+bench-all: setup ## all recipes but photos, seven pairs (an hour): writes the README's table
 	@TORCH="$(TORCH)" python -m benchmarks.speed
 
 bench-scale: setup ## measure each stage on 1, 2, 4 and 8 times MNIST (six minutes)
