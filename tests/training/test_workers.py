@@ -10,7 +10,6 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -106,26 +105,27 @@ joining.join(machines, 4)
 """
 
 
-def config(count, host="127.0.0.1"):
-    """TF_CONFIG of each of so many workers, on free ports."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with ExitStack() as sockets:
-        free = [sockets.enter_context(socket.create_server((host, 0), family=family)) for _ in range(count)]
-        shown = f"[{host}]" if ":" in host else host
-        addresses = [f"{shown}:{one.getsockname()[1]}" for one in free]
-    return [
-        json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
-        for index in range(count)
-    ]
-
-
-def ipv6():
-    """IPv6's loopback, or "" where this machine has none."""
+def over_ipv6(tasks):
+    """The same over IPv6's loopback, where this machine has one."""
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
-        return ""
-    return "::1"
+        return tasks
+    return [task.replace("127.0.0.1", "[::1]") for task in tasks]
+
+
+def comes(chief, task, number):
+    """Connect to the chief, as soon as it listens, as the worker of this number."""
+    host, port = json.loads(task)["cluster"]["worker"][0].split(":")
+    while chief.poll() is None:
+        try:
+            line = socket.create_connection((host, int(port)), 10)
+        except ConnectionRefusedError:  # it imports TensorFlow
+            time.sleep(0.2)
+        else:
+            line.sendall(number.encode())
+            return line
+    raise AssertionError(chief.communicate())
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def start():
 
 def test_one_two_and_four_workers_give_the_same_bits(start):
     seen = set()
-    for tasks in (config(1), config(2, ipv6() or "127.0.0.1"), config(4)):
+    for tasks in (distributed.tasks(1), over_ipv6(distributed.tasks(2)), distributed.tasks(4)):
         members = [start(TRAINS_BOTH, tf_config=one) for one in tasks]
         for member in members:
             output, errors = member.communicate(timeout=300)
@@ -165,7 +165,7 @@ def test_one_two_and_four_workers_give_the_same_bits(start):
 
 
 def test_each_worker_reads_its_own_part_of_each_batch_alone(start):
-    members = [start(READS, tf_config=one) for one in config(2)]
+    members = [start(READS, tf_config=one) for one in distributed.tasks(2)]
     read = []
     for member in members:
         output, errors = member.communicate(timeout=300)
@@ -233,7 +233,7 @@ def test_where_one_is_killed_the_other_ends_with_one_line_and_the_next_run_goes_
     """It goes on with one worker: how many there are is no part of the result."""
     folder = tmp_path / "project"
     shutil.copytree(project, folder)
-    tasks = config(2)
+    tasks = distributed.tasks(2)
     members = [
         start(STAGE, str(pieces) if index == victim else NEVER, "200", str(int(number)), cwd=folder, tf_config=task)
         for index, task in enumerate(tasks)
@@ -262,7 +262,8 @@ def test_going_on_with_two_from_the_chiefs_checkpoint(tmp_path, start, project, 
     killed = tiny.fresh_python(STAGE, "3", "1", str(int(signal.SIGKILL)), cwd=folders[0])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     members = [
-        start(STAGE, NEVER, "200", cwd=folder, tf_config=task) for folder, task in zip(folders, config(2), strict=True)
+        start(STAGE, NEVER, "200", cwd=folder, tf_config=task)
+        for folder, task in zip(folders, distributed.tasks(2), strict=True)
     ]
     for member in members:
         output, errors = member.communicate(timeout=200)
@@ -276,31 +277,20 @@ def test_going_on_with_two_from_the_chiefs_checkpoint(tmp_path, start, project, 
 
 def test_all_are_there_at_one_moment_also_where_one_came_and_went(start):
     """Else TensorFlow would wait for it without an end, and hear no signal."""
-    tasks = config(3)
+    tasks = distributed.tasks(3)
     chief = start(MEETS, tf_config=tasks[0])
-    host, port = json.loads(tasks[0])["cluster"]["worker"][0].split(":")
-
-    def comes(number):
-        line = socket.create_connection((host, int(port)), 10)
-        line.sendall(number.encode())
-        return line
 
     def said():
         return next(line.strip() for line in chief.stdout if line.strip())
 
-    while chief.poll() is None:
-        try:
-            one = comes("1")
-            break
-        except ConnectionRefusedError:  # it imports TensorFlow
-            time.sleep(0.2)
+    one = comes(chief, tasks[0], "1")
     assert said() == "1"
     one.close()
-    with comes("2") as two, comes("3"), comes("nonsense"):
+    with comes(chief, tasks[0], "2") as two, comes(chief, tasks[0], "3"), comes(chief, tasks[0], "nonsense"):
         assert said() == "2"
         with pytest.raises(subprocess.TimeoutExpired):
             chief.wait(3)
-        with comes("1") as again:
+        with comes(chief, tasks[0], "1") as again:
             assert (two.recv(9), again.recv(9)) == (b"!", b"!")
     assert chief.wait(10) == 0
 
@@ -316,7 +306,7 @@ def test_a_worker_that_comes_when_training_has_begun_waits_for_the_next_start():
 
 
 def test_a_worker_that_never_comes_is_named(start, project):
-    tasks = config(2)
+    tasks = distributed.tasks(2)
     chief = start(STAGE, NEVER, "3", cwd=project, tf_config=tasks[0])
     _, errors = chief.communicate(timeout=100)
     missing = json.loads(tasks[0])["cluster"]["worker"][1]
@@ -329,17 +319,9 @@ def test_a_worker_that_never_comes_is_named(start, project):
 
 def test_the_chief_ends_where_a_worker_is_lost_between_being_there_and_being_connected(start):
     """TensorFlow would wait for it without an end, and let no signal through."""
-    tasks = config(2)
+    tasks = distributed.tasks(2)
     chief = start(CONNECTS, tf_config=tasks[0])
-    host, port = json.loads(tasks[0])["cluster"]["worker"][0].split(":")
-    while chief.poll() is None:
-        try:
-            line = socket.create_connection((host, int(port)), 10)
-            break
-        except ConnectionRefusedError:  # it imports TensorFlow
-            time.sleep(0.2)
-    with line:
-        line.sendall(b"1")
+    with comes(chief, tasks[0], "1") as line:
         assert line.recv(9) == b"!"
     _, errors = chief.communicate(timeout=60)
     assert (chief.returncode, errors) == (
@@ -350,7 +332,7 @@ def test_the_chief_ends_where_a_worker_is_lost_between_being_there_and_being_con
 
 
 def test_more_workers_than_shards_are_refused(start, project):
-    refused = start(STAGE, NEVER, "3", cwd=project, tf_config=config(5)[4])
+    refused = start(STAGE, NEVER, "3", cwd=project, tf_config=distributed.tasks(5)[4])
     _, errors = refused.communicate(timeout=100)
     assert (refused.returncode, errors) == (
         1,
@@ -359,7 +341,7 @@ def test_more_workers_than_shards_are_refused(start, project):
     )
 
 
-@pytest.mark.parametrize("other", ["parameters", "images"])
+@pytest.mark.parametrize("other", ["parameters", "images", "the first images alone"])
 def test_who_has_other_parameters_or_other_images_than_the_chief_is_named(tmp_path, start, project, other):
     folders = [tmp_path / "chief", tmp_path / "worker"]
     for folder in folders:
@@ -368,10 +350,13 @@ def test_who_has_other_parameters_or_other_images_than_the_chief_is_named(tmp_pa
         document = yaml.safe_load((project / "params.yaml").read_text())
         document["train"]["learning_rate"] = 0.02
         (folders[1] / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    elif other == "the first images alone":
+        path = folders[1] / "data/processed/train_images.npy"
+        np.save(path, np.load(path)[:, :, ::-1])
     else:
         summary = folders[1] / "data/processed/summary.json"
         summary.write_text(json.dumps(json.loads(summary.read_text()) | {"train": {"mean": 33.3}}))
-    tasks = config(2)
+    tasks = distributed.tasks(2)
     members = [
         start(STAGE, NEVER, "200", cwd=folder, tf_config=task) for folder, task in zip(folders, tasks, strict=True)
     ]
