@@ -1,6 +1,5 @@
 """Build the network that params.yaml describes under `model`."""
 
-import itertools
 from collections.abc import Sequence
 
 import keras
@@ -9,9 +8,6 @@ from cnn.network import memory
 from cnn.network.batch_norm import BatchNormalization
 from cnn.process.errors import InputError
 from cnn.settings import schema
-
-# Activations that never make the larger of two numbers the smaller one: all but gelu.
-MONOTONE = ("relu", "leaky_relu", "elu", "softplus", "tanh", "sigmoid")
 
 
 def build_cnn_model(input_shape: Sequence[int], num_classes: int, options: schema.Model) -> keras.Sequential:
@@ -59,23 +55,3 @@ def _add_block(network: keras.Sequential, number: int, name: str, block: schema.
     network.add(layers.Activation(options.activation, name=f"{options.activation}{number}"))
     if block.pool_size > 1:
         network.add(layers.MaxPooling2D(block.pool_size, name=f"pool{number}"))
-
-
-def logits_of(model: keras.Sequential) -> keras.Sequential:
-    """The model without its last layer, a softmax, with the same variables. Raises ValueError without one.
-
-    Where the activation is monotone, a block pools first and activates what is left: the same outputs from a quarter of
-    the work. With relu the gradients are the same bits too. Others round some values to the same one, and then pooling
-    before them passes the gradient to the truly largest.
-    """
-    if not isinstance(model.layers[-1], keras.layers.Softmax):
-        raise ValueError(f"expected a model whose last layer is a Softmax. Received: {model.layers[-1]!r}")
-    layers = list(model.layers[:-1])
-    for place, (layer, follower) in enumerate(itertools.pairwise(layers)):
-        if (
-            isinstance(follower, keras.layers.MaxPooling2D)
-            and isinstance(layer, keras.layers.Activation)  # alone: a convolution with one would be moved as well
-            and layer.get_config()["activation"] in MONOTONE
-        ):
-            layers[place : place + 2] = follower, layer
-    return keras.Sequential([keras.Input(model.input_shape[1:]), *layers])

@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from cnn.network.batch_norm import MOMENTUM
-from cnn.network.build import logits_of
+from cnn.network.logits import logits_of
 from cnn.network.shards import cuts, total
 from cnn.settings import schema
 from cnn.training.augmentation import augment
