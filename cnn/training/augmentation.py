@@ -52,11 +52,13 @@ def _moved(images: tf.Tensor, limits: schema.Augment, draws: tf.Tensor, cuts: tf
     Pixels from outside the image are 0, those in between are interpolated. `crop` alone moves by whole pixels, so
     that nothing is interpolated, which would blur: a random crop of the image with a frame of 0 around it.
     """
+    whole = tf.floor(cuts * (limits.crop + 0.5) + 0.5)  # each from -crop to crop as often
+    right, down = draws[2] * limits.shift + whole[0], draws[3] * limits.shift + whole[1]
+    if not (limits.rotate or limits.zoom or limits.shear):
+        return _shifted(images, right, down, math.ceil(limits.shift) + limits.crop)
     _, height, width, _ = images.shape
     angle = draws[0] * (limits.rotate * math.pi / 180)
     scale = 1 + draws[1] * limits.zoom
-    whole = tf.floor(cuts * (limits.crop + 0.5) + 0.5)  # each from -crop to crop as often
-    right, down = draws[2] * limits.shift + whole[0], draws[3] * limits.shift + whole[1]
     cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
     slant = draws[4] * limits.shear
     xx, xy, yx, yy = cosine, cosine * slant - sine, sine, sine * slant + cosine
@@ -74,3 +76,22 @@ def _moved(images: tf.Tensor, limits: schema.Augment, draws: tf.Tensor, cuts: tf
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
     )
+
+
+def _shifted(images: tf.Tensor, right: tf.Tensor, down: tf.Tensor, farthest: int) -> tf.Tensor:
+    """Shift each image by so many pixels (n,), none by more than `farthest`: from where each pixel is taken.
+
+    An affine map does the same in seven times the time.
+    """
+
+    def weights(shift: tf.Tensor, size: int) -> tf.Tensor:
+        """Of the pixels from `reach` before to `reach` behind each one, in linear interpolation: (2 * reach + 1, n)."""
+        reach = min(farthest, size - 1)
+        offsets = tf.range(-reach, reach + 1, dtype=shift.dtype)
+        return tf.nn.relu(1 - tf.abs(shift - offsets[:, None]))
+
+    _, height, width, _ = images.shape
+    maps = tf.transpose(images, (3, 1, 2, 0))  # each image a channel, to be convolved with weights of its own
+    maps = tf.nn.depthwise_conv2d(maps, weights(down, height)[:, None, :, None], (1, 1, 1, 1), "SAME")
+    maps = tf.nn.depthwise_conv2d(maps, weights(right, width)[None, :, :, None], (1, 1, 1, 1), "SAME")
+    return tf.transpose(maps, (3, 1, 2, 0))

@@ -1,6 +1,7 @@
 """Augmentation: random, repeatable, within its limits; each kind does what it says, exactly."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from cnn.settings.schema import Augment
@@ -42,6 +43,17 @@ def test_shift_moves_the_centre_of_mass_by_no_more_than_its_limit():
     rows = (moved.sum(axis=2) * np.arange(9)).sum(axis=1) / moved.sum(axis=(1, 2))
     assert np.ptp(rows) > 0.5, "each image has a shift of its own"
     assert np.abs(rows - 4).max() <= 2.01
+
+
+@pytest.mark.parametrize("shift", [0.4, 1, 2.5, 20])
+@pytest.mark.parametrize("crop", [0, 1, 8])
+def test_a_shift_is_the_affine_map_of_that_shift(shift, crop):
+    """Nearly no zoom has the map computed by other means; images not square, of three channels."""
+    near = limits(shift=shift, crop=crop, zoom=1e-9)
+    exact = limits(shift=shift, crop=crop)
+    expected, moved = (augment(photographs(1000), chosen, SEED).numpy() for chosen in (near, exact))
+    assert moved.any(), "not all is shifted away"
+    np.testing.assert_allclose(moved, expected, atol=0.05)
 
 
 def test_rotation_zoom_and_shear_keep_the_centre_of_mass():
