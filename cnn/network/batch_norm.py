@@ -45,19 +45,19 @@ def fold_batch_norm(model: keras.Sequential) -> keras.Sequential:
     gamma * (conv(x) - mean) / sqrt(variance + epsilon) + beta is a convolution again, with another kernel
     and a bias.
     """
-    folded = keras.Sequential([keras.Input(model.input_shape[1:], name="pixels")], name=model.name)
+    layers, weights = [], []
     for position, layer in enumerate(model.layers):
         if isinstance(layer, (BatchNormalization, keras.layers.Dropout)):
             continue
         follower = model.layers[position + 1] if layer is not model.layers[-1] else None
         if isinstance(follower, BatchNormalization):
-            twin = keras.layers.Conv2D.from_config({**layer.get_config(), "use_bias": True})
-            folded.add(twin)
+            layers.append(keras.layers.Conv2D.from_config({**layer.get_config(), "use_bias": True}))
             gamma, beta, mean, variance = follower.get_weights()
             scale = gamma / np.sqrt(variance + np.float32(follower.epsilon))
-            twin.set_weights([layer.get_weights()[0] * scale, beta - mean * scale])
+            weights += [layer.get_weights()[0] * scale, beta - mean * scale]
         else:
-            twin = layer.__class__.from_config(layer.get_config())
-            folded.add(twin)
-            twin.set_weights(layer.get_weights())
+            layers.append(layer.__class__.from_config(layer.get_config()))
+            weights += layer.get_weights()
+    folded = keras.Sequential([keras.Input(model.input_shape[1:], name="pixels"), *layers], name=model.name)
+    folded.set_weights(weights)
     return folded

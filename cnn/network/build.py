@@ -23,35 +23,34 @@ def build_cnn_model(input_shape: Sequence[int], num_classes: int, options: schem
         raise InputError(f"model.{error}") from None
     memory.require_build(input_shape, num_classes, options)
     layers = keras.layers
-    network = keras.Sequential([keras.Input(tuple(input_shape), name="pixels")], name="cnn")
+    network = [keras.Input(tuple(input_shape), name="pixels")]
     if options.normalize:
-        network.add(layers.Rescaling(1 / 255, name="rescale"))
+        network.append(layers.Rescaling(1 / 255, name="rescale"))
     for number, (name, block) in enumerate(options.blocks.items(), 1):
-        _add_block(network, number, name, block, options)
+        network += _block(number, name, block, options)
     if options.head == "average":
-        network.add(layers.GlobalAveragePooling2D(name="average"))
+        network.append(layers.GlobalAveragePooling2D(name="average"))
     else:
-        network.add(layers.Flatten(name="flatten"))
+        network.append(layers.Flatten(name="flatten"))
     if options.dense_units:
         if options.dropout:
-            network.add(layers.Dropout(options.dropout, name="dropout1"))
-        network.add(layers.Dense(options.dense_units, options.activation, name="dense1"))
+            network.append(layers.Dropout(options.dropout, name="dropout1"))
+        network.append(layers.Dense(options.dense_units, options.activation, name="dense1"))
     if options.dropout:
-        network.add(layers.Dropout(options.dropout, name="dropout"))
-    network.add(layers.Dense(num_classes, name="logits"))
-    network.add(layers.Softmax(name="probabilities"))
-    return network
+        network.append(layers.Dropout(options.dropout, name="dropout"))
+    network += [layers.Dense(num_classes, name="logits"), layers.Softmax(name="probabilities")]
+    # All at once: added one by one, Keras builds the whole network anew for each.
+    return keras.Sequential(network, name="cnn")
 
 
-def _add_block(network: keras.Sequential, number: int, name: str, block: schema.Block, options: schema.Model) -> None:
+def _block(number: int, name: str, block: schema.Block, options: schema.Model) -> list[keras.Layer]:
     layers = keras.layers
     # A bias before batch normalisation would be subtracted again with the mean.
     bias = not options.batch_norm
-    network.add(
-        layers.Conv2D(block.filters, block.kernel_size, block.stride, options.padding, use_bias=bias, name=name)
-    )
+    found = [layers.Conv2D(block.filters, block.kernel_size, block.stride, options.padding, use_bias=bias, name=name)]
     if options.batch_norm:
-        network.add(BatchNormalization(name=f"norm{number}"))
-    network.add(layers.Activation(options.activation, name=f"{options.activation}{number}"))
+        found.append(BatchNormalization(name=f"norm{number}"))
+    found.append(layers.Activation(options.activation, name=f"{options.activation}{number}"))
     if block.pool_size > 1:
-        network.add(layers.MaxPooling2D(block.pool_size, name=f"pool{number}"))
+        found.append(layers.MaxPooling2D(block.pool_size, name=f"pool{number}"))
+    return found
