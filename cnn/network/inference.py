@@ -31,20 +31,22 @@ def predictor(
     """
 
     @tf.function(autograph=False, reduce_retracing=True)
+    def outputs_of(shard: tf.Tensor) -> tf.Tensor:
+        seen = _views(shard, shift, flip)
+        parts = tf.split(model(tf.cast(tf.concat(seen, axis=0), tf.float32), training=False), len(seen))
+        return total(parts) / len(seen)
+
+    @tf.function(autograph=False)
     def forward(batch: tf.Tensor) -> tf.Tensor:
-        outputs = []
-        for shard in in_shards(batch):
-            seen = _views(shard, shift, flip)
-            parts = tf.split(model(tf.cast(tf.concat(seen, axis=0), tf.float32), training=False), len(seen))
-            outputs.append(total(parts) / len(seen))
-        return tf.concat(outputs, axis=0)
+        return tf.concat([outputs_of(shard) for shard in in_shards(batch)], axis=0)
 
     def predict(images: NDArray, batch_size: int) -> NDArray[np.float32]:
         outputs = np.empty((len(images), *model.output_shape[1:]), np.float32)
         size = _rounded(batch_size)
+        compiled = forward.get_concrete_function(tf.TensorSpec((None, *images.shape[1:]), images.dtype))  # once a dtype
         for start in range(0, len(images), size):
             batch = arrays.take(images, range(start, min(start + size, len(images))))
-            outputs[start : start + size] = forward(tf.constant(_padded(batch)))[: len(batch)]
+            outputs[start : start + size] = compiled(tf.constant(_padded(batch)))[: len(batch)]
         return outputs
 
     return predict

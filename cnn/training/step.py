@@ -59,6 +59,7 @@ class Step:
         self._optimizer.build(model.trainable_variables)
         self.variables = [*model.variables, *self._optimizer.variables]
         # AutoGraph would rewrite Keras' code, to no end, in more time than all the rest of the tracing takes.
+        self._shard = tf.function(self._share, autograph=False)  # traced once for all shards of a size
         self._chunk = tf.function(
             self._run_chunk,
             autograph=False,
@@ -101,7 +102,7 @@ class Step:
 
         def share(shard: int) -> list[tf.Tensor]:
             rows = slice(self._cuts[shard] - self.rows.start, self._cuts[shard + 1] - self.rows.start)
-            return self._share(images[rows], labels[rows], number * self._options.shards + shard)
+            return self._shard(images[rows], labels[rows], number * self._options.shards + shard)
 
         counts, *parts = zip(*self.workers.gather(share, len(self._cuts) - 1), strict=True)
         moving, gradients = parts[: len(self._moving)], parts[len(self._moving) :]
