@@ -28,6 +28,15 @@ KINDS = {
             "optimizer": "sgd",
         }
     },
+    "shifted": {
+        "model": {
+            "blocks": {
+                "conv1": {"filters": 4, "kernel_size": 4, "stride": 2, "pool_size": 2},
+                "conv2": {"filters": 8, "kernel_size": 2, "stride": 1, "pool_size": 1},
+            }
+        },
+        "train": {"augment": {"shift": 1.5}},
+    },
     "photographs": {
         "channels": 3,
         "views": (1, True),

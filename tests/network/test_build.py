@@ -1,16 +1,11 @@
 """The network that is built: its layers, its initial weights, what it refuses."""
 
-from typing import get_args
-
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from cnn.network.build import build_cnn_model
-from cnn.network.logits import logits_of
 from cnn.process.errors import InputError
-from cnn.settings import schema
 from tests import tiny
 from tests.network.networks import RICH, build, noise, outputs
 
@@ -103,43 +98,3 @@ def test_network_too_deep_for_its_images_is_refused():
         "model.blocks.conv3.kernel_size: expected at most 1: its feature map is 1 x 1. Received: 3. "
         "Use fewer blocks, or smaller kernels, strides or pools before it."
     )
-
-
-def test_logits_are_what_softmax_takes(rich):
-    images, _ = tiny.bars(6)
-    logits = outputs(logits_of(rich), images)
-    np.testing.assert_allclose(keras.ops.softmax(logits), outputs(rich, images), atol=1e-6)
-    with pytest.raises(ValueError, match="whose last layer is a Softmax"):
-        logits_of(logits_of(rich))
-
-
-def test_a_convolution_with_an_activation_of_its_own_is_not_moved():
-    layers = keras.layers
-    convolution, pool = layers.Conv2D(4, 3, activation="relu", name="conv"), layers.MaxPooling2D(2, name="pool")
-    model = keras.Sequential([keras.Input(tiny.SHAPE), convolution, pool, layers.Flatten(), layers.Softmax()])
-    assert names(logits_of(model))[:2] == ["conv", "pool"]
-
-
-@pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize("activation", get_args(schema.Model.model_fields["activation"].annotation))
-def test_training_pools_before_a_monotone_activation_and_gives_the_same(activation, batch_norm):
-    """The softmax' layers in the order written, and in that of training: equal outputs; with relu, equal gradients."""
-    rows = tiny.blocks([8, 4], kernel_size=2, pool_size=2)
-    model = build(blocks=rows, activation=activation, batch_norm=batch_norm)
-    written = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
-    trained = logits_of(model)
-    place = {name: names(trained).index(name) for name in ("pool1", "pool2", f"{activation}1", f"{activation}2")}
-    first = activation != "gelu"
-    assert (place["pool1"] < place[f"{activation}1"], place["pool2"] < place[f"{activation}2"]) == (first, first)
-
-    gradients = []
-    for network in (written, trained):
-        with tf.GradientTape() as tape:
-            logits = network(noise(32, tiny.SHAPE).astype(np.float32), training=batch_norm)
-            loss = tf.reduce_sum(logits[:, 0] - logits[:, 1])
-        gradients.append((logits, tape.gradient(loss, model.trainable_variables)))
-    (logits, slopes), (same, others) = gradients
-    np.testing.assert_allclose(same, logits, rtol=1e-5, atol=1e-5)
-    if activation == "relu":
-        for slope, other in zip(slopes, others, strict=True):
-            np.testing.assert_allclose(other, slope, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,70 @@
+"""The network as training runs it: the same outputs and gradients as the layers in the order written."""
+
+from typing import get_args
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cnn.network.logits import logits_of
+from cnn.settings import schema
+from tests import tiny
+from tests.network.networks import RICH, build, noise, outputs
+
+
+def names(model):
+    return [layer.name for layer in model.layers]
+
+
+def test_logits_are_what_softmax_takes(rich):
+    images, _ = tiny.bars(6)
+    logits = outputs(logits_of(rich), images)
+    np.testing.assert_allclose(keras.ops.softmax(logits), outputs(rich, images), atol=1e-6)
+    with pytest.raises(ValueError, match="whose last layer is a Softmax"):
+        logits_of(logits_of(rich))
+
+
+def test_a_convolution_with_an_activation_of_its_own_is_not_moved():
+    layers = keras.layers
+    convolution, pool = layers.Conv2D(4, 3, activation="relu", name="conv"), layers.MaxPooling2D(2, name="pool")
+    model = keras.Sequential([keras.Input(tiny.SHAPE), convolution, pool, layers.Flatten(), layers.Softmax()])
+    assert names(logits_of(model))[:2] == ["conv", "pool"]
+
+
+NETWORKS = {
+    "pooled": {"blocks": tiny.blocks([8, 4], kernel_size=2, pool_size=2)},
+    "pooled and strided": {"blocks": tiny.blocks([8, 4], stride=2, pool_size=2), "padding": "same"},
+    "not pooled": {"blocks": tiny.blocks([4, 8], kernel_size=5), "dense_units": 5},
+    "a kernel as large as the image": {"blocks": tiny.blocks([5], kernel_size=12)},
+    "the second kernel as large as its map": {"blocks": tiny.blocks([8, 6], stride=4)},
+    "an average": {"blocks": tiny.blocks([8, 4], pool_size=2), "padding": "same", "head": "average"},
+}
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("activation", get_args(schema.Model.model_fields["activation"].annotation))
+@pytest.mark.parametrize("network", NETWORKS)
+def test_training_gives_the_outputs_and_gradients_of_the_layers_as_written(network, activation, batch_norm):
+    model = build(**NETWORKS[network], activation=activation, batch_norm=batch_norm)
+    biases = [weights for weights in model.trainable_variables if weights.name == "bias"]
+    for number, bias in enumerate(biases):  # from 0, they would hardly matter
+        bias.assign(np.random.default_rng(number).normal(0, 0.3, bias.shape))
+    written = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
+    results = []
+    for layers in (written, logits_of(model)):
+        with tf.GradientTape() as tape:
+            logits = layers(noise(32, tiny.SHAPE).astype(np.float32), training=batch_norm)
+            loss = tf.reduce_sum(logits[:, 0] - logits[:, 1])
+        results.append([logits, *tape.gradient(loss, model.trainable_variables)])
+    for expected, found in zip(*results, strict=True):
+        size = np.abs(expected).max()
+        np.testing.assert_allclose(found / size, expected / size, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("activation", get_args(schema.Model.model_fields["activation"].annotation))
+def test_training_pools_before_a_monotone_activation(activation, batch_norm):
+    model = build(blocks=tiny.blocks([8], pool_size=2), activation=activation, batch_norm=batch_norm)
+    order = names(logits_of(model))
+    assert (order.index("pool1") < order.index(f"{activation}1")) == (activation != "gelu")
