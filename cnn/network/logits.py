@@ -13,9 +13,9 @@ MONOTONE = ("relu", "leaky_relu", "elu", "softplus", "tanh", "sigmoid")
 def logits_of(model: keras.Sequential) -> keras.Sequential:
     """The model without its last layer, a softmax, with the same variables. Raises ValueError without one.
 
-    A block pools first, then adds the biases, and activates what is left, where the activation is monotone: the same
-    outputs from a quarter of the work. Both round some values to the same one, and then pooling before them passes the
-    gradient to the truly largest.
+    Where the activation is monotone, a block pools first, and then adds its biases and activates what is left: the same
+    outputs from a quarter of the work. Both round some values to the same one; pooling before them passes the gradient
+    to the truly largest.
     """
     if not isinstance(model.layers[-1], keras.layers.Softmax):
         raise ValueError(f"expected a model whose last layer is a Softmax. Received: {model.layers[-1]!r}")
@@ -64,7 +64,7 @@ class _Bias(keras.layers.Layer):
 
 @tf.custom_gradient
 def _add(maps: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    """Add a bias to each map. TensorFlow's own gradient of it takes a twentieth of a step; a matrix product, nothing."""
+    """Add a bias to each map. Its gradient is a product with ones: TensorFlow's own takes a twentieth of a step."""
 
     def gradients(slopes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         rows = tf.reshape(slopes, (-1, slopes.shape[-1]))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from cnn.network.logits import logits_of
 from cnn.settings import schema
 from tests import tiny
-from tests.network.networks import RICH, build, noise, outputs
+from tests.network.networks import build, noise, outputs
 
 
 def names(model):
