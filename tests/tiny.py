@@ -48,6 +48,13 @@ def blocks(filters: list[int], kernel_size: int = 3, stride: int = 1, pool_size:
     return {f"conv{number}": {"filters": count, **row} for number, count in enumerate(filters, 1)}
 
 
+def three_blocks() -> dict[str, dict[str, int]]:
+    """A row that pools, one that does not, and one whose kernel is as large as its map, on images of SHAPE."""
+    rows = blocks([8, 6, 5])
+    rows["conv1"]["pool_size"] = 2
+    return rows
+
+
 def model_options(**changes: Any) -> schema.Model:
     """A small network: one block of 8 filters, no dense layer; keys that are not named are the lesson's."""
     small = {"blocks": blocks([8], pool_size=3), "dense_units": 0}

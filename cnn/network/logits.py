@@ -19,15 +19,16 @@ def logits_of(model: keras.Sequential) -> keras.Sequential:
     """
     if not isinstance(model.layers[-1], keras.layers.Softmax):
         raise ValueError(f"expected a model whose last layer is a Softmax. Received: {model.layers[-1]!r}")
-    layers: list[keras.Layer] = []
+    layers = [keras.Input(model.input_shape[1:])]
     for layer in model.layers[:-1]:
-        if isinstance(layer, keras.layers.Conv2D) and layer.activation is keras.activations.linear:
+        # Just this class: one derived from it may compute something else.
+        if type(layer) is keras.layers.Conv2D and layer.activation is keras.activations.linear:
             layers += [_Convolution(layer), *([_Bias(layer)] if layer.use_bias else [])]
         elif isinstance(layer, keras.layers.MaxPooling2D) and _monotone(layers[-1]):
             layers.insert(-2 if isinstance(layers[-2], _Bias) else -1, layer)
         else:
             layers.append(layer)
-    return keras.Sequential([keras.Input(model.input_shape[1:]), *layers])
+    return keras.Sequential(layers)
 
 
 def _monotone(layer: keras.Layer) -> bool:
@@ -50,6 +51,9 @@ class _Convolution(keras.layers.Layer):
             return (tf.reshape(maps, (-1, size)) @ tf.reshape(kernel, (size, -1)))[:, None, None]
         return convolution.convolution_op(maps, kernel)
 
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return self._convolution.compute_output_shape(shape)
+
 
 class _Bias(keras.layers.Layer):
     """The bias of a convolution."""
@@ -60,6 +64,9 @@ class _Bias(keras.layers.Layer):
 
     def call(self, maps: tf.Tensor) -> tf.Tensor:
         return _add(maps, tf.convert_to_tensor(self._convolution.bias))
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return shape
 
 
 @tf.custom_gradient

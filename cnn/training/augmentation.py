@@ -81,7 +81,7 @@ def _moved(images: tf.Tensor, limits: schema.Augment, draws: tf.Tensor, cuts: tf
 def _shifted(images: tf.Tensor, right: tf.Tensor, down: tf.Tensor, farthest: int) -> tf.Tensor:
     """Shift each image by so many pixels (n,), none by more than `farthest`: from where each pixel is taken.
 
-    An affine map does the same in seven times the time.
+    An affine map does the same: in seven times the time for a pixel or two, in half of it for a hundred.
     """
 
     def weights(shift: tf.Tensor, size: int) -> tf.Tensor:

@@ -62,6 +62,30 @@ def test_training_gives_the_outputs_and_gradients_of_the_layers_as_written(netwo
         np.testing.assert_allclose(found / size, expected / size, atol=1e-4)
 
 
+class Doubled(keras.layers.Conv2D):
+    """Stands for a convolution of another kind."""
+
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [keras.layers.Activation("relu"), keras.layers.MaxPooling2D(2)],
+        [keras.layers.MaxPooling2D(2)],
+        [Doubled(4, 3), keras.layers.MaxPooling2D(2)],
+        [keras.layers.Conv2D(4, 3, activation="tanh", dilation_rate=2), keras.layers.Activation("relu")],
+        [keras.layers.Conv2D(4, 3, dilation_rate=2), keras.layers.Activation("relu"), keras.layers.MaxPooling2D(2)],
+        [keras.layers.Conv2D(4, 12, 3, "same"), keras.layers.Activation("relu"), keras.layers.MaxPooling2D(2)],
+    ],
+)
+def test_other_networks_of_keras_compute_what_they_did(layers):
+    model = keras.Sequential([keras.Input(tiny.SHAPE), *layers, keras.layers.Flatten(), keras.layers.Softmax()])
+    images = noise(5, tiny.SHAPE) / np.float32(255)
+    np.testing.assert_allclose(keras.ops.softmax(logits_of(model)(images)), model(images), atol=1e-6)
+
+
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("activation", get_args(schema.Model.model_fields["activation"].annotation))
 def test_training_pools_before_a_monotone_activation(activation, batch_norm):

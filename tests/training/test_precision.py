@@ -4,7 +4,9 @@ import json
 
 import keras
 import pytest
+import tensorflow as tf
 
+from cnn.network.logits import logits_of
 from cnn.process import machine
 from cnn.process.errors import InputError
 from cnn.training import precision
@@ -62,7 +64,7 @@ def test_a_cpu_that_cannot_refuses_bfloat16(monkeypatch, flags, able):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_layers_are_of_the_lower_precision_in_the_block_alone(fails):
-    model = network(batch_norm=True, dropout=0.3, dense_units=8)
+    model = logits_of(network(batch_norm=True, dropout=0.3, dense_units=8))
     exact = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense | keras.layers.Dropout)]
     try:
         with precision.computing(model.layers, "bfloat16"):
@@ -75,3 +77,12 @@ def test_layers_are_of_the_lower_precision_in_the_block_alone(fails):
     except KeyError:
         assert fails
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+
+
+def test_convolutions_matrix_products_and_biases_are_of_the_lower_precision():
+    layers = logits_of(network(blocks=tiny.three_blocks()))
+    with precision.computing(layers.layers, "bfloat16"):
+        traced = tf.function(layers, autograph=False).get_concrete_function(tf.TensorSpec((2, *tiny.SHAPE)))
+    operations = [operation for operation in traced.graph.get_operations() if operation.outputs]
+    lower = {operation.type for operation in operations if operation.outputs[0].dtype == tf.bfloat16}
+    assert {"Conv2D", "MatMul", "BiasAdd", "Relu", "MaxPool"} <= lower

@@ -24,7 +24,11 @@ from tests import tiny
 pytestmark = pytest.mark.slow  # each process imports TensorFlow
 KINDS = """
     {
-        "lesson": {"model": {"blocks": tiny.blocks([8, 8]), "dense_units": 8}, "optimizer": "adam"},
+        "lesson": {
+            "model": {"blocks": tiny.three_blocks(), "dense_units": 8},
+            "augment": {"shift": 1.5},
+            "optimizer": "adam",
+        },
         "rich": {
             "model": {"batch_norm": True, "dropout": 0.3, "dense_units": 8},
             "augment": {"shift": 1, "rotate": 10},
