@@ -30,7 +30,7 @@ def predictor(
     rounded up to a multiple of GRAIN.
     """
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    @tf.function(autograph=False)
     def outputs_of(shard: tf.Tensor) -> tf.Tensor:
         seen = _views(shard, shift, flip)
         parts = tf.split(model(tf.cast(tf.concat(seen, axis=0), tf.float32), training=False), len(seen))

@@ -36,12 +36,16 @@ def _monotone(layer: keras.Layer) -> bool:
     return isinstance(layer, keras.layers.Activation) and layer.get_config()["activation"] in MONOTONE
 
 
-class _Convolution(keras.layers.Layer):
-    """A convolution without its bias. Where the kernel covers all that it sees, a matrix product, which is faster."""
+class _Part(keras.layers.Layer):
+    """A part of what a convolution does, with its variables."""
 
     def __init__(self, convolution: keras.layers.Conv2D):
         super().__init__()
         self._convolution = convolution
+
+
+class _Convolution(_Part):
+    """A convolution without its bias. Where the kernel covers all that it sees, a matrix product, which is faster."""
 
     def call(self, maps: tf.Tensor) -> tf.Tensor:
         convolution = self._convolution
@@ -55,12 +59,8 @@ class _Convolution(keras.layers.Layer):
         return self._convolution.compute_output_shape(shape)
 
 
-class _Bias(keras.layers.Layer):
+class _Bias(_Part):
     """The bias of a convolution."""
-
-    def __init__(self, convolution: keras.layers.Conv2D):
-        super().__init__()
-        self._convolution = convolution
 
     def call(self, maps: tf.Tensor) -> tf.Tensor:
         return _add(maps, tf.convert_to_tensor(self._convolution.bias))

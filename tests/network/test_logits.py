@@ -42,6 +42,14 @@ NETWORKS = {
 }
 
 
+def results(layers, model, batch_norm):
+    """The logits that these layers of the model give, and the gradients of its variables."""
+    with tf.GradientTape() as tape:
+        logits = layers(noise(32, tiny.SHAPE).astype(np.float32), training=batch_norm)
+        loss = tf.reduce_sum(logits[:, 0] - logits[:, 1])
+    return logits, tape.gradient(loss, model.trainable_variables)
+
+
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("activation", get_args(schema.Model.model_fields["activation"].annotation))
 @pytest.mark.parametrize("network", NETWORKS)
@@ -51,15 +59,24 @@ def test_training_gives_the_outputs_and_gradients_of_the_layers_as_written(netwo
     for number, bias in enumerate(biases):  # from 0, they would hardly matter
         bias.assign(np.random.default_rng(number).normal(0, 0.3, bias.shape))
     written = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
-    results = []
-    for layers in (written, logits_of(model)):
-        with tf.GradientTape() as tape:
-            logits = layers(noise(32, tiny.SHAPE).astype(np.float32), training=batch_norm)
-            loss = tf.reduce_sum(logits[:, 0] - logits[:, 1])
-        results.append([logits, *tape.gradient(loss, model.trainable_variables)])
-    for expected, found in zip(*results, strict=True):
-        size = np.abs(expected).max()
-        np.testing.assert_allclose(found / size, expected / size, atol=1e-4)
+    (logits, slopes), (same, others) = (results(layers, model, batch_norm) for layers in (written, logits_of(model)))
+    np.testing.assert_allclose(same, logits, rtol=1e-5, atol=1e-5)
+    for slope, other in zip(slopes, others, strict=True):
+        size = np.abs(slope).max()
+        np.testing.assert_allclose(other / size, slope / size, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_with_relu_all_gradients_but_those_of_biases_are_the_same_bits(batch_norm):
+    """Biases are summed in another order."""
+    model = build(**NETWORKS["pooled"], activation="relu", batch_norm=batch_norm)
+    written = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
+    (_, slopes), (_, others) = (results(layers, model, batch_norm) for layers in (written, logits_of(model)))
+    for weights, slope, other in zip(model.trainable_variables, slopes, others, strict=True):
+        if weights.name == "bias":
+            np.testing.assert_allclose(other, slope, rtol=1e-5, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(other, slope)
 
 
 class Doubled(keras.layers.Conv2D):
@@ -89,6 +106,7 @@ def test_other_networks_of_keras_compute_what_they_did(layers):
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("activation", get_args(schema.Model.model_fields["activation"].annotation))
 def test_training_pools_before_a_monotone_activation(activation, batch_norm):
-    model = build(blocks=tiny.blocks([8], pool_size=2), activation=activation, batch_norm=batch_norm)
-    order = names(logits_of(model))
-    assert (order.index("pool1") < order.index(f"{activation}1")) == (activation != "gelu")
+    rows = tiny.blocks([8, 4], kernel_size=2, pool_size=2)
+    order = names(logits_of(build(blocks=rows, activation=activation, batch_norm=batch_norm)))
+    for number in (1, 2):
+        assert (order.index(f"pool{number}") < order.index(f"{activation}{number}")) == (activation != "gelu")
