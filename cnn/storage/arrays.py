@@ -17,6 +17,7 @@ from cnn.storage.paths import PROCESSED, SUMMARY
 
 SPLITS = ("train", "validation", "test")
 PIECE = 1024  # rows read at a time where they lie one after the other
+HELD = 1 << 26  # bytes of the largest array that is read into memory as a whole: all of MNIST has 55 million
 
 
 def write_npy_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
@@ -49,6 +50,11 @@ def read_classes(path: Path = SUMMARY) -> list[str]:
 def read_summary(path: Path = SUMMARY) -> dict[str, Any]:
     """What preprocess says of the data set and its splits."""
     return json.loads(path.read_text())
+
+
+def hold(array: NDArray) -> NDArray:
+    """The array, read into memory where it is memory-mapped and small: row by row takes longer, again in each epoch."""
+    return take(array, range(len(array))) if isinstance(array, np.memmap) and array.nbytes <= HELD else array
 
 
 def take(array: NDArray, rows: NDArray[np.integer] | range) -> NDArray:

@@ -57,6 +57,7 @@ def train_cnn_model(
         raise InputError(
             f"train.batch_size: expected at most the {len(images)} training images. Received: {options.batch_size}."
         )
+    images = arrays.hold(images)
     measured_at_once = min(len(validation[1]), VALIDATION_BATCH) if validation else 0
     step = Step(model, images.dtype, options, class_weights(labels, model.output_shape[-1], options), workers)
     rows = step.rows.stop - step.rows.start

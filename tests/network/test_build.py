@@ -26,7 +26,7 @@ def test_lesson_network_has_its_layers_and_parameters():
 def test_every_option_has_its_layer():
     model = build(**RICH | {"head": "average", "blocks": tiny.blocks([8, 4], kernel_size=2, pool_size=2)})
     expected = (
-        "rescale conv1 norm1 elu1 pool1 conv2 norm2 elu2 pool2 average dropout1 dense1 dropout logits probabilities"
+        "rescale conv1 pool1 norm1 elu1 conv2 pool2 norm2 elu2 average dropout1 dense1 dropout logits probabilities"
     )
     assert names(model) == expected.split()
     assert [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)] == [0.3, 0.3]

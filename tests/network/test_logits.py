@@ -105,8 +105,11 @@ def test_other_networks_of_keras_compute_what_they_did(layers):
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("activation", get_args(schema.Model.model_fields["activation"].annotation))
-def test_training_pools_before_a_monotone_activation(activation, batch_norm):
+def test_training_pools_before_a_monotone_activation_and_any_batch_normalisation(activation, batch_norm):
     rows = tiny.blocks([8, 4], kernel_size=2, pool_size=2)
     order = names(logits_of(build(blocks=rows, activation=activation, batch_norm=batch_norm)))
     for number in (1, 2):
-        assert (order.index(f"pool{number}") < order.index(f"{activation}{number}")) == (activation != "gelu")
+        assert (order.index(f"pool{number}") < order.index(f"{activation}{number}")) == (
+            batch_norm or activation != "gelu"
+        )
+        assert not batch_norm or order.index(f"pool{number}") < order.index(f"norm{number}")

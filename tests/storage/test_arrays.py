@@ -192,6 +192,21 @@ def test_what_is_taken_does_not_stay_in_memory(tmp_path):
     assert mapped_kilobytes() - before > 30_000, "as it would by way of the mapping"
 
 
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+def test_a_small_array_is_held_in_memory_whatever_becomes_of_its_file(stored, part):
+    array, mapped = (part(one) for one in stored)
+    held = arrays.hold(mapped)
+    if isinstance(mapped, np.memmap):
+        Path(mapped.filename).write_bytes(bytes(Path(mapped.filename).stat().st_size))
+    np.testing.assert_array_equal(held, array, strict=True)
+
+
+def test_a_large_array_stays_in_its_file(stored, monkeypatch):
+    _, mapped = stored
+    monkeypatch.setattr(arrays, "HELD", mapped.nbytes - 1)
+    assert arrays.hold(mapped) is mapped
+
+
 def test_changes_that_only_memory_holds_are_taken(tmp_path):
     np.save(tmp_path / "array.npy", np.zeros((100, 4), np.uint8))
     array = np.load(tmp_path / "array.npy", "c")
