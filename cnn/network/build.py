@@ -52,6 +52,6 @@ def _block(number: int, name: str, block: schema.Block, options: schema.Model) -
     )
     activation = layers.Activation(options.activation, name=f"{options.activation}{number}")
     pooling = [layers.MaxPooling2D(block.pool_size, name=f"pool{number}")] if block.pool_size > 1 else []
-    if options.batch_norm:  # of what the pooling leaves: a quarter of the work
+    if options.batch_norm:  # of what the pooling leaves: with 2 x 2, a quarter of the work
         return [convolution, *pooling, BatchNormalization(name=f"norm{number}"), activation]
     return [convolution, activation, *pooling]

@@ -1,5 +1,6 @@
 """Run a network over images."""
 
+import itertools
 from collections.abc import Callable
 
 import keras
@@ -53,8 +54,13 @@ def predictor(
 
 
 def feature_maps(model: keras.Sequential, image: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """What each activation and pooling layer makes of an image (height, width, channels), by the layer's name."""
-    shown = [layer for layer in model.layers if isinstance(layer, (keras.layers.Activation, keras.layers.MaxPooling2D))]
+    """What each activation and pooling layer makes of an image (height, width, channels), by the layer's name.
+
+    A pooling that an activation follows is left out.
+    """
+    activation, kinds = keras.layers.Activation, (keras.layers.Activation, keras.layers.MaxPooling2D)
+    pairs = itertools.pairwise(model.layers)
+    shown = [layer for layer, after in pairs if isinstance(layer, kinds) and not isinstance(after, activation)]
     maps = keras.Model(model.inputs[0], [layer.output for layer in shown])
     # Of one layer alone, Keras gives its output, and no list.
     outputs = keras.tree.flatten(maps(image[np.newaxis].astype(np.float32), training=False))

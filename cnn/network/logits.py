@@ -13,9 +13,9 @@ MONOTONE = ("relu", "leaky_relu", "elu", "softplus", "tanh", "sigmoid")
 def logits_of(model: keras.Sequential) -> keras.Sequential:
     """The model without its last layer, a softmax, with the same variables. Raises ValueError without one.
 
-    Where the activation is monotone, a block pools first, and then adds its biases and activates what is left: the same
-    outputs from a quarter of the work. Both round some values to the same one; pooling before them passes the gradient
-    to the truly largest.
+    Without batch normalisation, where the activation is monotone, a block pools first, and then adds its biases and
+    activates what is left: the same outputs from a quarter of the work. Both round some values to the same one; pooling
+    before them passes the gradient to the truly largest.
     """
     if not isinstance(model.layers[-1], keras.layers.Softmax):
         raise ValueError(f"expected a model whose last layer is a Softmax. Received: {model.layers[-1]!r}")

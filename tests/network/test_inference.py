@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnn.network.batch_norm import fold_batch_norm
-from cnn.network.inference import predictor
+from cnn.network.inference import feature_maps, predictor
 from tests import tiny
 from tests.network.networks import RICH, build, noise, outputs, settled
 
@@ -134,3 +134,13 @@ def test_no_images_give_no_predictions(rich):
     probabilities = predictor(rich)(np.empty((0, *tiny.SHAPE), np.uint8), 10)
     assert probabilities.shape == (0, tiny.CLASSES)
     assert probabilities.dtype == np.float32
+
+
+@pytest.mark.parametrize(("batch_norm", "expected"), [(False, "relu1 pool1 relu2 pool2"), (True, "relu1 relu2")])
+def test_feature_maps_are_activated_pooled_or_not(batch_norm, expected):
+    blocks = tiny.blocks([8, 4], kernel_size=2, pool_size=2)
+    model = fold_batch_norm(build(activation="relu", batch_norm=batch_norm, blocks=blocks))
+    maps = feature_maps(model, noise(1, tiny.SHAPE)[0])
+    assert list(maps) == expected.split()
+    assert all(values.min() >= 0 for values in maps.values())
+    assert [values.shape[-1] for values in (maps["relu1"], maps["relu2"])] == [8, 4]
