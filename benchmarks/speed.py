@@ -2,6 +2,7 @@
 
 python -m benchmarks.speed           the whole: writes results.csv, results.png and the README's table
 python -m benchmarks.speed --quick   the same network and `fast`, in three pairs; prints the table, writes nothing
+python -m benchmarks.speed --data D  those on one data set; the results of the others stay
 
 The environment variable TORCH names a Python that has PyTorch and NumPy; without it, PyTorch is left out.
 """
@@ -26,30 +27,41 @@ QUICK_PAIRS = 3
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the recipes side by side with plain Keras.")
-    parser.add_argument(
-        "--quick", action="store_true", help="three pairs of the same network and `fast`; writes nothing"
-    )
-    quick, torch = parser.parse_args().quick, os.environ.get("TORCH")
-    results = pd.DataFrame(measure(quick, torch)).assign(machine=machine())
-    if not quick:
-        results.to_csv(RESULTS, index=False, float_format="%.5g", lineterminator="\n")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--quick", action="store_true", help="three pairs of the same network and `fast`; writes nothing")
+    part.add_argument("--data", choices=dict.fromkeys(each.data for each in CONTENDERS.values()), help="on this alone")
+    arguments, torch = parser.parse_args(), os.environ.get("TORCH")
+    kept = others(arguments.data) if arguments.data else None
+    results = pd.DataFrame(measure(arguments.quick, arguments.data, torch)).assign(machine=machine())
+    if not arguments.quick:
+        pd.concat([kept, results]).to_csv(RESULTS, index=False, float_format="%.5g", lineterminator="\n")
         results, readme = pd.read_csv(RESULTS), ROOT / "README.md"
         readme.write_text(with_table(readme.read_text(), results))
         picture.save(results, RESULTS.with_suffix(".png"))
     print(f"\n{table(results)}\n\n{note(results)}")
 
 
-def measure(quick: bool, torch: str | None) -> list[dict[str, object]]:
+def others(data: str) -> pd.DataFrame:
+    """The results so far that stay: those on other data sets. Exits where another machine gave them."""
+    results = pd.read_csv(RESULTS)
+    if found := set(results["machine"]) - {machine()}:
+        raise SystemExit(
+            f"{RESULTS}: expected results of {machine()}. Received: {'; '.join(found)}. Measure all: `make bench-all`."
+        )
+    return results[results["contender"].map(lambda name: CONTENDERS[name].data) != data]
+
+
+def measure(quick: bool, data: str | None, torch: str | None) -> list[dict[str, object]]:
     """Run all contenders that are asked for. A row a run, which is printed as it comes."""
     seeds = {
         name: min(contender.seeds, QUICK_PAIRS) if quick else contender.seeds
         for name, contender in CONTENDERS.items()
-        if (contender.quick or not quick) and (name != TORCH or torch)
+        if (contender.quick or not quick) and (name != TORCH or torch) and data in (None, contender.data)
     }
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as place, tqdm(total=sum(seeds.values()), unit="run", disable=None) as bar:
-        for data in {CONTENDERS[name].data for name in seeds}:
-            prepare(Path(place, data), data)
+        for each in {CONTENDERS[name].data for name in seeds}:
+            prepare(Path(place, each), each)
         for seed in range(1, max(seeds.values()) + 1):
             names = [name for name, count in seeds.items() if seed <= count]
             # To and fro, so that a machine that slows down favours nobody.

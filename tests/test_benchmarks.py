@@ -209,6 +209,16 @@ def test_the_memory_of_whoever_measures_does_not_count():
     assert cost["peak_mb"] < held.nbytes / 1e6 / 4
 
 
+def test_one_data_set_measured_again_leaves_the_rows_of_the_others(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "RESULTS", tmp_path / "results.csv")
+    results.assign(machine=work.machine()).to_csv(speed.RESULTS, index=False)
+    kept = set(speed.others("fashion-mnist")["contender"])
+    assert kept == set(CONTENDERS) - {f"{KERAS}, fashion-mnist", "fashion"}
+    results.to_csv(speed.RESULTS, index=False)
+    with pytest.raises(SystemExit, match="expected results of .* cores .*Received: a machine. Measure all"):
+        speed.others("fashion-mnist")
+
+
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory):
     """A folder as preprocess leaves it, of bars in images as large as MNIST's."""
