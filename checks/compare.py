@@ -9,12 +9,12 @@ Exit code 0; 1: evidence that B is worse, with --fail-on worse; 2: could not com
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import PurePath
 from typing import Any
 
 from checks import compare_text, ranked
+from checks.signals import end_silently
 from cnn.comparison import git, noise, revisions, verdict
 from cnn.comparison.flat import differences
 from cnn.comparison.revisions import Result
@@ -111,7 +111,5 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # Ctrl-C, and a reader that has gone (compare | head), end it without a word: it writes nothing.
-    for number in (signal.SIGINT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
+    end_silently()
     sys.exit(main())

@@ -5,12 +5,12 @@ python -m checks.status [--base REVISION] [--offline] [--json]     exit code 0: 
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Iterator
 
 from checks import committed, gates, pipeline, remote, revision, state
 from checks.clone import CannotRunError
+from checks.signals import end_silently
 from cnn.comparison import noise
 from cnn.comparison.flat import locked_params
 from cnn.process.errors import InputError
@@ -128,7 +128,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # Ctrl-C, and a reader that has gone (status | head), end it without a word: it writes nothing.
-    for number in (signal.SIGINT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
+    end_silently()
     sys.exit(main())

@@ -83,6 +83,7 @@ def train_cnn_model(
     params.yaml, e.g. learning_rate=0.01, seed=1. Returns loss, accuracy, val_loss, val_accuracy and
     learning_rate, a value an epoch (the val_ ones with validation_data only). Raises InputError.
     """
+    from cnn.network import runtime
     from cnn.training import loop
 
     images, labels = images_and_labels("images", model, images, labels)
@@ -94,6 +95,11 @@ def train_cnn_model(
         "batch_size": whole_number("batch_size", batch_size, 1),
     }
     chosen = _options("train", schema.Train, **numbers, **options)
+    if "determinism" in options and chosen.determinism != runtime.determinism():
+        raise InputError(
+            f"train.determinism: expected '{runtime.determinism()}', as TensorFlow was set up. Received: "
+            f"'{chosen.determinism}'. Call cnn.network.runtime.prepare('{chosen.determinism}') before all else."
+        )
     rows = loop.train_cnn_model(model, images, labels, chosen, validation)
     return History({key: [row[key] for row in rows] for key in rows[0] if key != "epoch" and rows[0][key] is not None})
 

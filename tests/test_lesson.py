@@ -237,6 +237,11 @@ WRONG = {
         "train.learnin_rate: unknown key. Did you mean 'learning_rate'?",
     ),
     "a misspelt option of model": (lambda: small(droput=0.3), "model.droput: unknown key. Did you mean 'dropout'?"),
+    "arithmetic that was not set up": (
+        lambda: short(small(), determinism="machine"),
+        "train.determinism: expected 'portable', as TensorFlow was set up. Received: 'machine'. "
+        "Call cnn.network.runtime.prepare('machine') before all else.",
+    ),
     "no epochs": (lambda: short(small(), epochs=0), "epochs: expected a whole number of at least 1. Received: 0."),
     "an input shape without channels": (
         lambda: lesson.build_cnn_model((28, 28)),

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from cnn.network.shards import SHARDS, in_shards, total
+from cnn.network.shards import SHARDS, total
 from cnn.storage import arrays
 
 # Kernels treat the end of what they are given in another way, with other last bits: oneDNN's matrix products the
@@ -39,7 +39,7 @@ def predictor(
 
     @tf.function(autograph=False)
     def forward(batch: tf.Tensor) -> tf.Tensor:
-        return tf.concat([outputs_of(shard) for shard in in_shards(batch)], axis=0)
+        return tf.concat([outputs_of(shard) for shard in tf.split(batch, SHARDS)], axis=0)
 
     def predict(images: NDArray, batch_size: int) -> NDArray[np.float32]:
         outputs = np.empty((len(images), *model.output_shape[1:]), np.float32)

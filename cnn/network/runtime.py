@@ -77,6 +77,11 @@ def set_environment(determinism: str) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU has bits of its own, and looking for none is noisy
 
 
+def determinism() -> str:
+    """What this process is set up for: "portable", or "machine", as it also is where nothing was set."""
+    return "portable" if PORTABLE.items() <= os.environ.items() else "machine"
+
+
 def set_global_seed(seed: int) -> None:
     """Seed Python, NumPy and TensorFlow: all that is drawn in the process from here on."""
     import keras
