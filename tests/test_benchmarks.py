@@ -202,6 +202,12 @@ def test_what_a_module_prints_is_returned_with_what_it_cost():
     assert min(cost.values()) > 0
 
 
+def test_what_is_measured_keeps_its_bytecode_whatever_the_caller_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (tmp_path / "told.py").write_text("import sys; print(sys.dont_write_bytecode)")
+    assert work.measured("told", cwd=tmp_path)[0] == "False"
+
+
 def test_the_memory_of_whoever_measures_does_not_count():
     """Linux counts what a parent held before the exec as the child's."""
     held = np.ones(50_000_000)  # 400 MB
