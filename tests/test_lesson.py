@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cnn import lesson
+from cnn.network import runtime
 from cnn.network.inference import predictor
 from cnn.network.loss import loss_and_accuracy
 from cnn.process.errors import InputError
@@ -207,6 +208,23 @@ def test_some_changes_of_images_may_be_named_alone():
         short(small(), augment={"flop": True})
 
 
+def test_only_the_arithmetic_that_was_set_up_may_be_named(monkeypatch):
+    def only(name, other):
+        assert len(short(small(), determinism=name)["loss"]) == 1
+        with pytest.raises(InputError) as refused:
+            short(small(), determinism=other)
+        assert str(refused.value) == (
+            f"train.determinism: expected '{name}', as TensorFlow was set up. Received: '{other}'. "
+            f"Call cnn.network.runtime.prepare('{other}') before all else."
+        )
+
+    for variable, value in runtime.PORTABLE.items():
+        monkeypatch.setenv(variable, value)
+    only("portable", "machine")
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    only("machine", "portable")
+
+
 def test_labels_of_any_whole_numbers_give_the_same_bits():
     def result(labels):
         model = small()
@@ -237,11 +255,6 @@ WRONG = {
         "train.learnin_rate: unknown key. Did you mean 'learning_rate'?",
     ),
     "a misspelt option of model": (lambda: small(droput=0.3), "model.droput: unknown key. Did you mean 'dropout'?"),
-    "arithmetic that was not set up": (
-        lambda: short(small(), determinism="machine"),
-        "train.determinism: expected 'portable', as TensorFlow was set up. Received: 'machine'. "
-        "Call cnn.network.runtime.prepare('machine') before all else.",
-    ),
     "no epochs": (lambda: short(small(), epochs=0), "epochs: expected a whole number of at least 1. Received: 0."),
     "an input shape without channels": (
         lambda: lesson.build_cnn_model((28, 28)),
