@@ -1,7 +1,8 @@
 """The lesson's steps, for a notebook: `from cnn.lesson import build_cnn_model, train_cnn_model, …`, in any order.
 
-Defaults are the lesson's, and every option of params.yaml can be given by its name. Importing does nothing. The
-first function that needs TensorFlow sets it up for the same bits on every CPU, unless it is imported already.
+Defaults are the lesson's, and every option of `model` and `train` in params.yaml can be given by its name. Importing
+does nothing. The first function that needs TensorFlow sets it up for the same bits on every CPU, unless it is imported
+already.
 """
 
 import sys
@@ -95,10 +96,10 @@ def train_cnn_model(
         "batch_size": whole_number("batch_size", batch_size, 1),
     }
     chosen = _options("train", schema.Train, **numbers, **options)
-    if "determinism" in options and chosen.determinism != runtime.determinism():
+    if "determinism" in options and chosen.determinism != runtime.prepared_for:
         raise InputError(
-            f"train.determinism: expected '{runtime.determinism()}', as TensorFlow was set up. Received: "
-            f"'{chosen.determinism}'. Call cnn.network.runtime.prepare('{chosen.determinism}') before all else."
+            f"train.determinism: expected {runtime.prepared_for or 'none'}, as TensorFlow was set up. Received: "
+            f"{chosen.determinism}. In a new notebook, call cnn.network.runtime.prepare('{chosen.determinism}') first."
         )
     rows = loop.train_cnn_model(model, images, labels, chosen, validation)
     return History({key: [row[key] for row in rows] for key in rows[0] if key != "epoch" and rows[0][key] is not None})

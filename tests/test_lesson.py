@@ -208,21 +208,25 @@ def test_some_changes_of_images_may_be_named_alone():
         short(small(), augment={"flop": True})
 
 
-def test_only_the_arithmetic_that_was_set_up_may_be_named(monkeypatch):
-    def only(name, other):
-        assert len(short(small(), determinism=name)["loss"]) == 1
-        with pytest.raises(InputError) as refused:
-            short(small(), determinism=other)
-        assert str(refused.value) == (
-            f"train.determinism: expected '{name}', as TensorFlow was set up. Received: '{other}'. "
-            f"Call cnn.network.runtime.prepare('{other}') before all else."
-        )
+@pytest.mark.parametrize("name", ["portable", "machine"])
+def test_only_the_arithmetic_that_was_set_up_may_be_named(monkeypatch, name):
+    monkeypatch.setattr(runtime, "prepared_for", name)
+    assert len(short(small(), determinism=name)["loss"]) == 1
+    other = {"portable": "machine", "machine": "portable"}[name]
+    with pytest.raises(InputError) as refused:
+        short(small(), determinism=other)
+    assert str(refused.value) == (
+        f"train.determinism: expected {name}, as TensorFlow was set up. Received: {other}. "
+        f"In a new notebook, call cnn.network.runtime.prepare('{other}') first."
+    )
+    with pytest.raises(InputError, match=rf"expected '{name}', .* Received: '{other}'\. Start a new process"):
+        runtime.prepare(other)
 
-    for variable, value in runtime.PORTABLE.items():
-        monkeypatch.setenv(variable, value)
-    only("portable", "machine")
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
-    only("machine", "portable")
+
+def test_arithmetic_that_was_not_set_up_may_not_be_named(monkeypatch):
+    monkeypatch.setattr(runtime, "prepared_for", None)
+    with pytest.raises(InputError, match=r"expected none, .* Received: portable\."):
+        short(small(), determinism="portable")
 
 
 def test_labels_of_any_whole_numbers_give_the_same_bits():

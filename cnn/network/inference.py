@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from cnn.network.shards import SHARDS, total
 from cnn.storage import arrays
 
-# Kernels treat the end of what they are given in another way, with other last bits: oneDNN's matrix products the
-# rows beyond a multiple of 6, Eigen's functions of each value (elu, sigmoid, …) the values beyond a multiple of 8.
-# Its means over feature maps differ with an image's place modulo 8. So each shard has a multiple of both, of images
-# that start at a multiple of it: then an image's outputs do not depend on the batch size, nor on how many follow.
-MULTIPLE = 24
-GRAIN = SHARDS * MULTIPLE
+# Images computed at a time, always as many: kernels add in an order that depends on how many they are given (oneDNN's
+# matrix products of many inputs), and treat the last ones in another way (its products the rows beyond a multiple of 6,
+# Eigen's elu, sigmoid, … the values beyond one of 8). So an image's outputs depend neither on the batch size nor on
+# how many follow.
+PART = 24
 
 
 def predictor(
@@ -27,19 +26,20 @@ def predictor(
     shift: where not 0, the outputs are the mean over each image and its four copies moved by so many pixels
     up, down, left and right (test-time augmentation). flip: and over the same of its mirror image.
     The function returned takes images (n, height, width, channels), uint8 or float, and a batch size, and
-    gives the model's outputs (n, ...) float32. The batch size decides the memory needed, not the outputs; it is
-    rounded up to a multiple of GRAIN.
+    gives the model's outputs (n, ...) float32. The batch size decides how many images are read at a time, not the
+    outputs; it is rounded up to a multiple of PART. SHARDS parts of a batch are computed side by side.
     """
 
-    @tf.function(autograph=False)
-    def outputs_of(shard: tf.Tensor) -> tf.Tensor:
-        seen = _views(shard, shift, flip)
+    def outputs_of(part: tf.Tensor) -> tf.Tensor:
+        seen = _views(part, shift, flip)
         parts = tf.split(model(tf.cast(tf.concat(seen, axis=0), tf.float32), training=False), len(seen))
         return total(parts) / len(seen)
 
     @tf.function(autograph=False)
     def forward(batch: tf.Tensor) -> tf.Tensor:
-        return tf.concat([outputs_of(shard) for shard in tf.split(batch, SHARDS)], axis=0)
+        parts = tf.reshape(batch, (-1, PART, *batch.shape[1:]))
+        outputs = tf.map_fn(outputs_of, parts, SHARDS, fn_output_signature=tf.float32)
+        return tf.reshape(outputs, (-1, *model.output_shape[1:]))
 
     def predict(images: NDArray, batch_size: int) -> NDArray[np.float32]:
         outputs = np.empty((len(images), *model.output_shape[1:]), np.float32)
@@ -84,12 +84,12 @@ def _views(images: tf.Tensor, shift: int, flip: bool) -> list[tf.Tensor]:
 
 
 def _rounded(count: int) -> int:
-    """The next multiple of GRAIN."""
-    return -(-count // GRAIN) * GRAIN
+    """The next multiple of PART."""
+    return -(-count // PART) * PART
 
 
 def _padded(batch: NDArray) -> NDArray:
-    """The batch, and empty images behind it up to a multiple of GRAIN."""
+    """The batch, and empty images behind it up to a multiple of PART."""
     padded = np.zeros((_rounded(len(batch)), *batch.shape[1:]), batch.dtype)
     padded[: len(batch)] = batch
     return padded

@@ -1,8 +1,9 @@
 """Refuse by name what cannot fit into memory, before TensorFlow crashes on it or the kernel ends the process.
 
 The estimates follow what TensorFlow keeps, and are for the peak of many steps. Held against that of fresh processes
-on four threads they are right within 30 %, for whatever takes more than 200 MB. Which shards of a batch are alive at
-once is the scheduler's choice in each step anew: on fewer threads a short run may take half of what a long one does.
+on four threads they are right within 30 % for training, whatever takes more than 200 MB, and at most twice as much as
+it takes for prediction. Which shards of a batch are alive at once is the scheduler's choice in each step anew: on fewer
+threads a short run may take half of what a long one does.
 """
 
 import math
@@ -12,7 +13,7 @@ import keras
 
 from cnn.network.batch_norm import BatchNormalization
 from cnn.network.free_memory import free_bytes
-from cnn.network.inference import GRAIN, views
+from cnn.network.inference import PART, views
 from cnn.network.shards import SHARDS
 from cnn.process import machine
 from cnn.process.errors import InputError
@@ -113,11 +114,12 @@ def prediction_bytes(model: keras.Sequential, images: int, seen: int = 1) -> flo
         given = math.prod(layer.output.shape[1:])
         peak = max(peak, taken + given if isinstance(layer, MAKERS) else given)
         taken = given
-    # The image itself: raw, padded, as a tensor; each view raw, moved and put to the others, and as float32.
-    image = pixels * (3 + seen * (2 + FLOAT))
-    rounded = -(-images // GRAIN) * GRAIN
+    rounded = -(-images // PART) * PART
+    # Of those that are computed side by side, each view raw, moved and put to the others, and as float32.
+    view = pixels * (2 + FLOAT) + FLOAT * peak * _spread()
     fixed = COMPILING + IN_PREDICTION * FLOAT * model.count_params()
-    return fixed + rounded * (image + seen * FLOAT * peak * _spread())
+    # Each image itself: raw, padded, as a tensor.
+    return fixed + rounded * 3 * pixels + min(rounded, SHARDS * PART) * seen * view
 
 
 def _spread(shards: int = SHARDS) -> float:

@@ -37,15 +37,24 @@ PORTABLE = {
 # Keras imports these where they are installed, for wrappers that are not used here: 2 s and 120 MB.
 OPTIONAL = ("sklearn", "scipy", "matplotlib", "pandas", "PIL")
 
+prepared_for: str | None = None  # what `prepare` set this process up for; it can do so once
+
 
 def prepare(determinism: str) -> None:
     """Set the environment, then import TensorFlow without its start-up noise and set it up.
 
     determinism: "portable", the same bits on every x86-64 CPU with AVX2; "machine", the same bits on this
     machine, with its fastest kernels. To be called before NumPy and TensorFlow are imported. Raises InputError
-    where the CPU cannot do what is asked.
+    where the CPU cannot do what is asked, or TensorFlow was set up for the other.
     """
+    global prepared_for
+    if prepared_for not in (None, determinism):
+        raise InputError(
+            f"train.determinism: expected '{prepared_for}', as TensorFlow was set up in this process. Received: "
+            f"'{determinism}'. Start a new process for it."
+        )
     set_environment(determinism)
+    prepared_for = determinism
     with _quiet_stderr(), _hidden(OPTIONAL), _uncollected():
         import keras
         import tensorflow as tf
@@ -75,11 +84,6 @@ def set_environment(determinism: str) -> None:
     os.environ.update(quiet | REPEATABLE | (PORTABLE if determinism == "portable" else {}))
     if determinism == "portable" or not Path("/dev/nvidiactl").exists():
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU has bits of its own, and looking for none is noisy
-
-
-def determinism() -> str:
-    """What this process is set up for: "portable", or "machine", as it also is where nothing was set."""
-    return "portable" if PORTABLE.items() <= os.environ.items() else "machine"
 
 
 def set_global_seed(seed: int) -> None:

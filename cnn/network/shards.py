@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-SHARDS = 4  # parts of a batch where images are predicted: no setting, so that predictions depend on none
+SHARDS = 4  # parts of a batch that are computed side by side where images are predicted
 
 
 def cuts(size: int, count: int) -> list[int]:

@@ -67,11 +67,20 @@ def test_predictions_do_not_depend_on_the_batch_size_nor_on_what_follows(kind, f
     np.testing.assert_array_equal(predict(images[:count], batch_size), probabilities[:count])
 
 
-@pytest.mark.parametrize("batch_size", [1, 96, 97, 500, 1000, 1_000_000])
-def test_predictions_of_many_images_do_not_depend_on_the_batch_size(batch_size):
-    _, predict, *_ = prepared("lesson", False)
-    images = noise(1100, (28, 28, 1))
-    np.testing.assert_array_equal(predict(images, batch_size)[:300], predict(images[:300], 300))
+@functools.cache
+def prepared_for_many(units, shift):
+    """The lesson's network with so many hidden units, its predictor, and images for it."""
+    predict = predictor(build(shape=(28, 28, 1), classes=10, **tiny.LESSON["model"] | {"dense_units": units}), shift)
+    images = noise(2000, (28, 28, 1))
+    return predict, images, predict(images[:300], 24)
+
+
+@pytest.mark.parametrize("batch_size", [96, 97, 500, 1000, 1_000_000])
+@pytest.mark.parametrize(("units", "shift"), [(64, 0), (600, 0), (512, 1)])
+def test_predictions_of_many_images_do_not_depend_on_the_batch_size(units, shift, batch_size):
+    """Matrix products of many rows by many columns are added in another order than those of few."""
+    predict, images, of_few = prepared_for_many(units, shift)
+    np.testing.assert_array_equal(predict(images, batch_size)[:300], of_few)
 
 
 @pytest.mark.parametrize("kind", ["lesson", "kernel 1", "batch norm, shifted", "colour, shifted"])
