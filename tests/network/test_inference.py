@@ -75,7 +75,7 @@ def prepared_for_many(units, shift):
     return predict, images, predict(images[:300], 24)
 
 
-@pytest.mark.parametrize("batch_size", [96, 97, 500, 1000, 1_000_000])
+@pytest.mark.parametrize("batch_size", [1, 96, 97, 500, 1000, 1_000_000])
 @pytest.mark.parametrize(("units", "shift"), [(64, 0), (600, 0), (512, 1)])
 def test_predictions_of_many_images_do_not_depend_on_the_batch_size(units, shift, batch_size):
     """Matrix products of many rows by many columns are added in another order than those of few."""
