@@ -31,7 +31,7 @@ def main() -> None:
     part.add_argument("--quick", action="store_true", help="three pairs of the same network and `fast`; writes nothing")
     part.add_argument("--data", choices=dict.fromkeys(each.data for each in CONTENDERS.values()), help="on this alone")
     arguments, torch = parser.parse_args(), os.environ.get("TORCH")
-    kept = others(arguments.data) if arguments.data else None
+    kept = others(arguments.data, torch) if arguments.data else None
     results = pd.DataFrame(measure(arguments.quick, arguments.data, torch)).assign(machine=machine())
     if not arguments.quick:
         pd.concat([kept, results]).to_csv(RESULTS, index=False, float_format="%.5g", lineterminator="\n")
@@ -41,14 +41,21 @@ def main() -> None:
     print(f"\n{table(results)}\n\n{note(results)}")
 
 
-def others(data: str) -> pd.DataFrame:
-    """The results so far that stay: those on other data sets. Exits where another machine gave them."""
+def others(data: str, torch: str | None) -> pd.DataFrame:
+    """The results so far that stay: those on other data sets. Exits where there are none, where another machine gave
+    them, and where PyTorch's on this one would be lost.
+    """
+    if not RESULTS.exists():
+        raise SystemExit(f"{RESULTS}: expected the results on the other data sets. Measure all: `make bench-all`.")
     results = pd.read_csv(RESULTS)
     if found := set(results["machine"]) - {machine()}:
         raise SystemExit(
             f"{RESULTS}: expected results of {machine()}. Received: {'; '.join(found)}. Measure all: `make bench-all`."
         )
-    return results[results["contender"].map(lambda name: CONTENDERS[name].data) != data]
+    measured_again = results["contender"].map(lambda name: CONTENDERS[name].data) == data
+    if not torch and TORCH in set(results["contender"][measured_again]):
+        raise SystemExit(f"{RESULTS}: expected TORCH=…/python, a Python that has PyTorch: its results would be lost.")
+    return results[~measured_again]
 
 
 def measure(quick: bool, data: str | None, torch: str | None) -> list[dict[str, object]]:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import ours, picture, scale, speed, work, workers
 from benchmarks.contenders import CONTENDERS, KERAS, TORCH
-from cnn.network import build
+from cnn.network import batch_norm, build
 from cnn.settings import catalogue, schema
 from cnn.storage import idx
 from tests import tiny
@@ -109,6 +109,16 @@ def test_the_readme_shows_the_results_of_the_benchmark():
     readme, measured = (tiny.ROOT / "README.md").read_text(), pd.read_csv(speed.RESULTS)
     assert speed.table(measured) in readme
     assert speed.with_table(readme, measured) == readme
+
+
+@pytest.mark.skipif(not speed.RESULTS.exists(), reason="the benchmark has not been run")
+@pytest.mark.parametrize("name", [name for name, contender in CONTENDERS.items() if contender.options])
+def test_the_results_are_of_the_recipes_as_they_are(name):
+    measured = pd.read_csv(speed.RESULTS).set_index("contender").loc[[name]]
+    options = schema.Params.model_validate(CONTENDERS[name].options)
+    network = batch_norm.fold_batch_norm(build.build_cnn_model((28, 28, 1), 10, options.model))
+    tflop = 3 * ours.operations(network) * 54_000 * options.train.epochs / 1e12
+    assert measured["tflop"].tolist() == pytest.approx([tflop] * CONTENDERS[name].seeds, rel=1e-4)
 
 
 @pytest.mark.skipif(not scale.RESULTS.exists(), reason="the benchmark has not been run")
@@ -218,11 +228,21 @@ def test_the_memory_of_whoever_measures_does_not_count():
 def test_one_data_set_measured_again_leaves_the_rows_of_the_others(results, tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "RESULTS", tmp_path / "results.csv")
     results.assign(machine=work.machine()).to_csv(speed.RESULTS, index=False)
-    kept = set(speed.others("fashion-mnist")["contender"])
+    kept = set(speed.others("fashion-mnist", None)["contender"])
     assert kept == set(CONTENDERS) - {f"{KERAS}, fashion-mnist", "fashion"}
     results.to_csv(speed.RESULTS, index=False)
     with pytest.raises(SystemExit, match="expected results of .* cores .*Received: a machine. Measure all"):
-        speed.others("fashion-mnist")
+        speed.others("fashion-mnist", None)
+
+
+def test_one_data_set_measured_again_loses_nothing(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "RESULTS", tmp_path / "results.csv")
+    with pytest.raises(SystemExit, match="expected the results on the other data sets. Measure all"):
+        speed.others("mnist", "python")
+    results.assign(machine=work.machine()).to_csv(speed.RESULTS, index=False)
+    with pytest.raises(SystemExit, match="expected TORCH=…/python, a Python that has PyTorch"):
+        speed.others("mnist", None)
+    assert set(speed.others("mnist", "python")["contender"]) == {f"{KERAS}, fashion-mnist", "fashion"}
 
 
 @pytest.fixture(scope="module")

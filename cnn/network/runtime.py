@@ -79,7 +79,8 @@ def set_environment(determinism: str) -> None:
     # TensorFlow writes a page where another worker is lost; ours says it in a line.
     quiet = QUIET | ({"TF_CPP_MIN_LOG_LEVEL": "3"} if "TF_CONFIG" in os.environ else {})
     # Variables of these libraries can change bits: the caller's own are dropped.
-    for name in [name for name in os.environ if name.startswith(("TF_", "XLA_", "ONEDNN_", "DNNL_", "NPY_"))]:
+    theirs = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "NPY_", "OPENBLAS_")
+    for name in [name for name in os.environ if name.startswith(theirs)]:
         del os.environ[name]
     os.environ.update(quiet | REPEATABLE | (PORTABLE if determinism == "portable" else {}))
     if determinism == "portable" or not Path("/dev/nvidiactl").exists():

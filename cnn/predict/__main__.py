@@ -1,6 +1,7 @@
 """Say what is on pictures: the class, how sure the network is, and whether it has seen anything like it.
 
 python -m cnn.predict PICTURE… [--model FILE] [--json | --csv]     a folder: all pictures in it; -: standard input
+Each picture is seen as it is: the copies that evaluate.shift and evaluate.flip average over are not.
 Exit code 0; 1: a picture could not be read, the others are answered; 2: no model, or no picture.
 """
 
@@ -27,7 +28,7 @@ def main() -> int:
 
     from cnn.network import runtime
 
-    runtime.prepare("portable")  # before NumPy and TensorFlow are imported: the bits are those of evaluate
+    runtime.prepare("portable")  # before NumPy and TensorFlow are imported: the same bits on every CPU
 
     from cnn.predict import answers, reading, text
 

@@ -107,7 +107,7 @@ from cnn.process import machine
 runtime.prepare(sys.argv[1])
 import tensorflow as tf
 assert tf.config.threading.get_inter_op_parallelism_threads() == machine.threads()
-prefixes = ("TF_D", "TF_E", "TF_M", "TF_O", "TF_X", "XLA_", "ONEDNN_", "DNNL_", "NPY_")
+prefixes = ("TF_D", "TF_E", "TF_M", "TF_O", "TF_X", "XLA_", "ONEDNN_", "DNNL_", "NPY_", "OPENBLAS_")
 print(json.dumps({name: value for name, value in os.environ.items() if name.startswith(prefixes)}))
 print(json.dumps([device.device_type for device in tf.config.list_physical_devices()]))
 """
@@ -116,11 +116,12 @@ print(json.dumps([device.device_type for device in tf.config.list_physical_devic
 @pytest.mark.parametrize("determinism", ["portable", pytest.param("machine", marks=pytest.mark.slow)])
 def test_the_callers_own_variables_give_way_to_those_of_the_determinism(determinism):
     own = HOSTILE | {"DNNL_VERBOSE": "1", "XLA_FLAGS": "--xla_cpu_enable_fast_math", "NPY_DISABLE_CPU_FEATURES": "AVX2"}
+    own |= {"OPENBLAS_CORETYPE": "Prescott"}
     done = tiny.fresh_python(PREPARED, determinism, **own)
     assert (done.returncode, done.stderr) == (0, "")
     variables, devices = map(json.loads, done.stdout.splitlines())
-    portable = {name: value for name, value in runtime.PORTABLE.items() if not name.startswith("OPENBLAS_")}
-    assert variables == runtime.REPEATABLE | (portable if determinism == "portable" else {})
+    ours = runtime.REPEATABLE | {"OPENBLAS_NUM_THREADS": "1"}
+    assert variables == ours | (runtime.PORTABLE if determinism == "portable" else {})
     if determinism == "portable":
         assert devices == ["CPU"]
 
