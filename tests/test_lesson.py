@@ -314,7 +314,7 @@ WRONG = {
     ),
     "fewer images than a batch": (
         lambda: short(small(), images=SCALED[:5], labels=LABELS[:5]),
-        "train.batch_size: expected at most the 5 training images. Received: 6.",
+        "train.batch_size: expected at most the 5 training images of an epoch. Received: 6.",
     ),
     "nothing to measure": (
         lambda: lesson.evaluate_cnn_model(small(), SCALED[:0], LABELS[:0]),

@@ -76,4 +76,4 @@ def test_outputs_that_vanished_are_made_again(project):
 def test_faults_of_the_data_end_it(project):
     project.set(train={"batch_size": 1000})
     failed = project.run("make", "run", status=2)
-    assert "train.batch_size: expected at most the 96 training images. Received: 1000." in failed
+    assert "train.batch_size: expected at most the 96 training images of an epoch. Received: 1000." in failed

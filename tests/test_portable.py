@@ -38,6 +38,10 @@ KINDS = {
         # Shards of more images than a vector holds, and of 2,028 rows for the first bias to sum.
         "train": {"augment": {"shift": 1.5}, "batch_size": 48},
     },
+    "half of the images": {
+        "model": {"batch_norm": True},
+        "train": {"epoch_share": 0.5, "epochs": 3, "batch_size": 8},
+    },
     "photographs": {
         "channels": 3,
         "views": (1, True),

@@ -20,6 +20,7 @@ TUTORIAL = ROOT / "recipes/tutorial.yaml"
 LESSON = yaml.safe_load(TUTORIAL.read_text())
 QUICK = {
     "epochs": 2,
+    "epoch_share": 1.0,
     "batch_size": 32,
     "optimizer": "adam",
     "learning_rate": 0.01,

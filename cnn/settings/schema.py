@@ -116,6 +116,7 @@ class Train(_Section):
 
     seed: Seed
     epochs: Count
+    epoch_share: Annotated[Finite, Field(gt=0, le=1)]
     batch_size: Count
     shards: Count
     optimizer: Literal["adam", "sgd"]

@@ -18,6 +18,7 @@ from cnn.training import precision
 from cnn.training.checkpoint import Checkpoint, Progress, Row, fingerprint
 from cnn.training.class_weights import class_weights
 from cnn.training.rates import learning_rates
+from cnn.training.sampling import Sampler
 from cnn.training.step import ALONE, Step
 from cnn.training.workers import Workers
 
@@ -47,16 +48,11 @@ def train_cnn_model(
     workers: who trains together. The others go on from the chief's checkpoint, and need none, nor validation.
     Returns a row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate (the last one used).
     Loss and accuracy are means over the epoch, as the weights change; the loss is the one that is made smaller, with
-    `label_smoothing` and `class_weights`. An incomplete last batch is left out;
-    which images are in it changes with each epoch. Raises InputError where the data is less than a batch,
-    where it or the network does not fit into memory, or where training diverges.
+    `label_smoothing` and `class_weights`. An incomplete last batch is left out. Raises InputError where the images of
+    an epoch are less than a batch, where they or the network do not fit into memory, or where training diverges.
     """
     precision.require(options.precision)
-    steps = len(images) // options.batch_size
-    if not steps:
-        raise InputError(
-            f"train.batch_size: expected at most the {len(images)} training images. Received: {options.batch_size}."
-        )
+    sampler = Sampler(options, len(images))
     images = arrays.hold(images)
     measured_at_once = min(len(validation[1]), VALIDATION_BATCH) if validation else 0
     step = Step(model, images.dtype, options, class_weights(labels, model.output_shape[-1], options), workers)
@@ -67,16 +63,16 @@ def train_cnn_model(
     settings = [saved.describe(model), options.model_dump_json()]
     workers.require_same(fingerprint([labels, images[:TRIED]], settings, anywhere=True))
     key = fingerprint([images, labels, *(validation or ())], settings) if checkpoint_path else ""
-    checkpoint = Checkpoint(checkpoint_path, options.checkpoint_seconds, step.variables, key)
+    state = [*step.variables, *sampler.variables]
+    checkpoint = Checkpoint(checkpoint_path, options.checkpoint_seconds, state, key)
     progress = checkpoint.resume(lambda content: workers.exchange(content)[0])
     if progress.step:
-        print(f"train: going on from step {progress.step:,} of {options.epochs * steps:,}", flush=True)
+        print(f"train: going on from step {progress.step:,} of {sampler.steps_before(options.epochs):,}", flush=True)
     if progress.history:
         after_epoch(progress.history)
     while (epoch := len(progress.history)) < options.epochs:
         started = time.monotonic()
-        rate = run_epoch(step, images, labels, options, progress, checkpoint)
-        loss, accuracy = (total / (steps * options.batch_size) for total in progress.totals)
+        loss, accuracy, rate = run_epoch(step, images, labels, options, sampler, progress, checkpoint)
         measured = {"loss": loss, "accuracy": accuracy, **validate()}
         _require_finite(model, images, epoch, measured, options)
         row = {"epoch": epoch + 1, **measured, "learning_rate": rate}
@@ -90,34 +86,38 @@ def train_cnn_model(
 
 
 def run_epoch(
-    step: Step, images: NDArray, labels: NDArray, options: schema.Train, progress: Progress, checkpoint: Checkpoint
-) -> float:
-    """Train from where `progress` stands to the end of the epoch, and note it there. Returns the last learning rate."""
-    size, epoch = options.batch_size, len(progress.history)
-    order = epoch_order(options, epoch, len(images))
-    steps = len(order) // size
-    done, chunk = progress.step - epoch * steps, max(CHUNK // size, 1)
+    step: Step,
+    images: NDArray,
+    labels: NDArray[np.integer],
+    options: schema.Train,
+    sampler: Sampler,
+    progress: Progress,
+    checkpoint: Checkpoint,
+) -> tuple[float, float, float]:
+    """Train from where `progress` stands to the end of the epoch. Returns its loss, accuracy and last learning rate."""
+    size, epoch, total = options.batch_size, len(progress.history), sampler.steps_before(options.epochs)
+    done, chunk = progress.step - sampler.steps_before(epoch), max(CHUNK // size, 1)
+    if not done:
+        sampler.begin()
+    order, counts = sampler.epoch(epoch)
     name = f"epoch {epoch + 1}/{options.epochs}"
-    with tqdm(desc=name, total=steps, initial=done, unit="batch", leave=False, disable=None) as bar:
-        for first in range(done, steps, chunk):
-            rows = order[first * size : (first + chunk) * size].reshape(-1, size)[:, step.rows]
-            count = len(rows)
-            rates = learning_rates(options, options.epochs * steps, progress.step, count)
-            batches = arrays.take(images, rows.ravel()), arrays.take(labels, rows.ravel()).astype(np.int32)
+    with tqdm(desc=name, total=len(order), initial=done, unit="batch", leave=False, disable=None) as bar:
+        for first in range(done, len(order), chunk):
+            batches = slice(first, first + chunk)
+            rows, weights = order[batches, step.rows].ravel(), counts[batches, step.rows].ravel()
+            rates = learning_rates(options, total, progress.step, len(order[batches]))
+            data = arrays.take(images, rows), arrays.take(labels, rows).astype(np.int32)
             with step.workers.watched():
-                loss, hits = step.run(*batches, rates, progress.step)
+                loss, hits, losses = step.run(*data, weights, rates, progress.step)
+            sampler.note(order[batches], losses)
             progress.totals = progress.totals[0] + loss, progress.totals[1] + hits
-            progress.step += count
-            bar.update(count)
-            if first + count < steps:
+            progress.step += len(rates)
+            bar.update(len(rates))
+            if first + len(rates) < len(order):
                 checkpoint.keep_when_due(progress)
-    return float(learning_rates(options, options.epochs * steps, progress.step - 1, 1)[0])
-
-
-def epoch_order(options: schema.Train, epoch: int, count: int) -> NDArray[np.intp]:
-    """The images of an epoch (from 0) in the order in which they are trained on; whole batches only."""
-    order = np.random.default_rng((options.seed, epoch)).permutation(count)
-    return order[: count // options.batch_size * options.batch_size]
+    loss, accuracy = (float(each / counts.sum(dtype=np.float64)) for each in progress.totals)
+    # Sums of weights are rounded: all right may be a little more than 1.
+    return loss, min(accuracy, 1.0), float(learning_rates(options, total, progress.step - 1, 1)[0])
 
 
 def _validator(model: keras.Sequential, validation: Split | None) -> Callable[[], dict[str, float | None]]:

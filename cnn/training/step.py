@@ -60,61 +60,69 @@ class Step:
         self.variables = [*model.variables, *self._optimizer.variables]
         # AutoGraph would rewrite Keras' code, to no end, in more time than all the rest of the tracing takes.
         self._shard = tf.function(self._share, autograph=False)  # traced once for all shards of a size
-        self._chunk = tf.function(
-            self._run_chunk,
-            autograph=False,
-            input_signature=[
-                tf.TensorSpec((None, *model.input_shape[1:]), dtype),
-                tf.TensorSpec((None,), tf.int32),
-                tf.TensorSpec((None,), tf.float32),
-                tf.TensorSpec((), tf.int32),
-            ],
-        )
+        floats = tf.TensorSpec((None,), tf.float32)
+        data = [tf.TensorSpec((None, *model.input_shape[1:]), dtype), tf.TensorSpec((None,), tf.int32), floats]
+        signature = [*data, floats, tf.TensorSpec((), tf.int32)]
+        self._chunk = tf.function(self._run_chunk, autograph=False, input_signature=signature)
 
     def run(
-        self, images: NDArray, labels: NDArray[np.int32], rates: NDArray[np.float32], first: int
-    ) -> tuple[float, float]:
+        self,
+        images: NDArray,
+        labels: NDArray[np.int32],
+        counts: NDArray[np.float32],
+        rates: NDArray[np.float32],
+        first: int,
+    ) -> tuple[float, float, NDArray[np.float32]]:
         """Train on images (k * n, height, width, channels) and labels (k * n,), n of each batch: its `rows`.
 
-        rates: the learning rate of each of the k steps; first: the number of the first one, from 0, which decides
-        what is drawn. Returns the summed loss and the number of right answers.
+        counts: how much each image counts, (k * n,); rates: the learning rate of each of the k steps; first: the number
+        of the first one, from 0, which decides what is drawn. Returns the loss and the right answers of all workers'
+        images, summed as they count, and the loss of each, (k, batch size).
         """
-        loss, hits = self._chunk(images, labels, rates, first).numpy()
-        return float(loss), float(hits)
+        totals, losses = self._chunk(images, labels, counts, rates, first)
+        loss, hits = totals.numpy()
+        return float(loss), float(hits), losses.numpy()
 
     def graph(self) -> tf.Graph:
         """What was compiled."""
         return self._chunk.get_concrete_function().graph
 
-    def _run_chunk(self, images: tf.Tensor, labels: tf.Tensor, rates: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+    def _run_chunk(self, *given: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        *data, rates, first = given  # as `run` takes them
         rows = self.rows.stop - self.rows.start
-        images = tf.reshape(images, (-1, rows, *images.shape[1:]))
-        labels = tf.reshape(labels, (-1, rows))
+        batches = [tf.reshape(each, (-1, rows, *each.shape[1:])) for each in data]
+        losses = tf.TensorArray(tf.float32, tf.size(rates), element_shape=(self._options.batch_size,))
 
-        def step(number: tf.Tensor, totals: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            counts = self._step(images[number], labels[number], rates[number], first + number)
-            return number + 1, totals + counts
+        def step(number: tf.Tensor, totals: tf.Tensor, losses: tf.TensorArray) -> tuple:
+            added, of_each = self._step([each[number] for each in batches], rates[number], first + number)
+            return number + 1, totals + added, losses.write(number, of_each)
 
-        return tf.while_loop(lambda number, _: number < tf.size(rates), step, (0, tf.zeros(2)))[1]
+        start = 0, tf.zeros(2), losses
+        _, totals, losses = tf.while_loop(lambda number, *_: number < tf.size(rates), step, start)
+        return totals, losses.stack()
 
-    def _step(self, images: tf.Tensor, labels: tf.Tensor, rate: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        """One step, of which `rows` are here: (summed loss, right answers) of the whole batch."""
+    def _step(self, batch: list[tf.Tensor], rate: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step, of which `rows` are here: (loss, right answers) of the whole batch, and the loss of each image."""
+        sizes = np.diff(self._cuts)
 
         def share(shard: int) -> list[tf.Tensor]:
             rows = slice(self._cuts[shard] - self.rows.start, self._cuts[shard + 1] - self.rows.start)
-            return self._shard(images[rows], labels[rows], number * self._options.shards + shard)
+            of_each, *parts = self._shard(*(each[rows] for each in batch), number * self._options.shards + shard)
+            return [tf.pad(of_each, [[0, sizes.max() - sizes[shard]]]), *parts]  # what is gathered has the same shapes
 
-        counts, *parts = zip(*self.workers.gather(share, len(self._cuts) - 1), strict=True)
+        of_each, totals, *parts = zip(*self.workers.gather(share, len(sizes)), strict=True)
+        losses = tf.concat([padded[:size] for padded, size in zip(of_each, sizes, strict=True)], 0)
         moving, gradients = parts[: len(self._moving)], parts[len(self._moving) :]
         for variable, shares in zip(self._moving, moving, strict=True):
             variable.assign(functools.reduce(lambda mean, part: MOMENTUM * mean + part, shares, variable.value))
         self._optimizer.learning_rate.assign(rate)
         self._optimizer.apply([total(shares) for shares in gradients], self._model.trainable_variables)
-        return total(counts)
+        return total(totals), losses
 
-    def _share(self, images: tf.Tensor, labels: tf.Tensor, draw: tf.Tensor) -> list[tf.Tensor]:
-        """What a shard gives: (summed loss, right answers), what it adds to each of batch normalisation's moving
-        means and variances, and its part of the gradient of the batch's mean loss. draw: what its draws begin with.
+    def _share(self, images: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor, draw: tf.Tensor) -> list[tf.Tensor]:
+        """What a shard gives: the loss of each image, (loss, right answers) summed as they count, what it adds to each
+        of batch normalisation's moving means and variances, and its part of the gradient of the batch's mean loss.
+        draw: what its draws begin with.
         """
         smoothing, classes = self._options.label_smoothing, self._model.output_shape[-1]
         targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
@@ -128,8 +136,8 @@ class Step:
             losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
             if self._weights is not None:
                 losses *= tf.gather(self._weights, labels)
-            loss = tf.reduce_sum(losses)
+            loss = tf.reduce_sum(losses * counts)
             mean = loss / self._options.batch_size
-        hits = tf.reduce_sum(tf.cast(tf.argmax(logits, 1, tf.int32) == labels, tf.float32))
+        hits = tf.reduce_sum(tf.cast(tf.argmax(logits, 1, tf.int32) == labels, tf.float32) * counts)
         added = [scope.get_current_value(variable) for variable in self._moving]
-        return [tf.stack([loss, hits]), *added, *tape.gradient(mean, self._model.trainable_variables)]
+        return [losses, tf.stack([loss, hits]), *added, *tape.gradient(mean, self._model.trainable_variables)]

@@ -110,7 +110,7 @@ def test_a_run_that_fails_is_shown_and_the_old_table_stays(project):
     before = project.read("metrics/noise.csv")
     project.set(train={"batch_size": 1000})
     said = measure(project, "--seeds=2", status=1)
-    assert "train.batch_size: expected at most the 96 training images. Received: 1000." in said
+    assert "train.batch_size: expected at most the 96 training images of an epoch. Received: 1000." in said
     assert said.endswith("the run with train.seed 4294967295 failed, see above. Finished runs stay in DVC's cache.\n")
     assert project.read("metrics/noise.csv") == before
     project.set(train={"batch_size": 0})

@@ -15,6 +15,7 @@ VARIANTS = {
     "batch norm and dropout": ({"batch_norm": True, "dropout": 0.3}, {}),
     "augmentation": ({}, {"augment": {"shift": 1, "rotate": 10, "zoom": 0.1, "shear": 0.15}}),
     "mirrored, other colours": ({}, {"augment": {"flip": True, "brightness": 0.2, "contrast": 0.3}}),
+    "half of the images": ({}, {"epoch_share": 0.5}),
     "adam with weight decay": ({}, {"weight_decay": 0.1}),
     "sgd with weight decay": ({}, {"weight_decay": 0.1, "optimizer": "sgd"}),
     "sgd, one cycle, smoothing": ({}, {"optimizer": "sgd", "schedule": "one_cycle", "label_smoothing": 0.1}),

@@ -19,6 +19,7 @@ from cnn.process import machine
 from cnn.training import checkpoint as storage
 from cnn.training import loop
 from cnn.training.checkpoint import Checkpoint, Progress
+from cnn.training.sampling import Sampler
 from cnn.training.step import Step
 from tests import tiny
 from tests.training.small import IMAGES, LABELS, VALIDATION, VARIANTS, bits, trained
@@ -138,8 +139,17 @@ KINDS = {
     | {"batch_size": 7, "validation": VALIDATION},
     "augmented, validated": VARIANTS["augmentation"][1] | {"batch_size": 45, "validation": VALIDATION},
     "sgd, batches of one": {"optimizer": "sgd", "batch_size": 1, "data": (IMAGES[:9], LABELS[:9])},
+    "half of the images": {"batch_size": 7, "epoch_share": 0.5, "epochs": 3},
 }
-PIECES = {"adam": 8, "sgd, validated, 7 do not divide 150": 12, "augmented, validated": 6, "sgd, batches of one": 2}
+
+
+def starts(options):
+    """For each piece of a training, the epoch that it is in, and its first step."""
+    size, count, epochs = options["batch_size"], len(options.get("data", (IMAGES,))[0]), options.get("epochs", 2)
+    chosen = tiny.train_options(batch_size=size, epochs=epochs, epoch_share=options.get("epoch_share", 1.0))
+    before = [Sampler(chosen, count).steps_before(epoch) for epoch in range(epochs + 1)]
+    each = max(CHUNK // size, 1)
+    return [(epoch, step) for epoch in range(epochs) for step in range(before[epoch], before[epoch + 1], each)]
 
 
 @pytest.fixture(scope="module")
@@ -171,16 +181,15 @@ def check_resumed(kind, piece, whole, folder):
     calls, printed = [], io.StringIO()
     with contextlib.redirect_stdout(printed):
         resumed = trained(**options, after=lambda rows: calls.append(list(rows)))
-    size, images = options["batch_size"], len(options.get("data", (IMAGES,))[0])
-    steps, each = images // size, max(CHUNK // size, 1)
-    epoch, before = divmod(piece - 1, -(-steps // each))
-    step = epoch * steps + before * each
-    going_on = [line for line in printed.getvalue().splitlines() if line.startswith("train: ")]
-    assert going_on == ([f"train: going on from step {step:,} of {2 * steps:,}"] if step else [])
+    epoch, step = starts(options)[piece - 1]
+    (going_on,) = [line for line in printed.getvalue().splitlines() if line.startswith("train: ")] or [""]
+    assert going_on.startswith(f"train: going on from step {step:,} of " if step else "")
+    assert bool(going_on) == bool(step)
     assert bits(resumed) == bits(whole(kind))
     history = whole(kind)[1]
     assert resumed[1] == history
-    assert calls == [history[:1], history], "where the first epoch was over before the kill as well"
+    expected = [history[:rows] for rows in range(max(epoch, 1), len(history) + 1)]
+    assert calls == expected, "where the first epoch was over before the kill as well"
 
 
 @pytest.mark.parametrize(
@@ -188,6 +197,7 @@ def check_resumed(kind, piece, whole, folder):
     [
         ("adam", 3),
         ("sgd, validated, 7 do not divide 150", 10),
+        ("half of the images", 8),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (("adam", 1), ("adam", 5), ("augmented, validated", 2))
@@ -203,7 +213,7 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint_to_the_same_bits(tmp
 @settings(max_examples=4)
 @given(st.data())
 def test_wherever_a_training_is_killed_it_goes_on_to_the_same_bits(folder, whole, kind, data):
-    check_resumed(kind, data.draw(st.integers(1, PIECES[kind])), whole, folder)
+    check_resumed(kind, data.draw(st.integers(1, len(starts(KINDS[kind])))), whole, folder)
 
 
 @pytest.mark.slow
@@ -276,6 +286,7 @@ OTHER = {
     "learning rate": {"learning_rate": 0.02},
     "optimizer": {"optimizer": "sgd"},
     "class weights": {"class_weights": "balanced"},
+    "share of an epoch": {"epoch_share": 0.5},
     "augmentation": VARIANTS["augmentation"][1],
     "activation": {"model": {"activation": "elu"}},
     "an image": {"data": (changed(IMAGES), LABELS)},

@@ -40,7 +40,7 @@ def test_a_steps_loss_is_the_weighted_mean():
     likelihoods = np.asarray(model(IMAGES.astype(np.float32)))[np.arange(150), labels]
     weights = class_weights(RARE, 3, BALANCED)
     step = Step(model, IMAGES.dtype, tiny.train_options(batch_size=150), weights)
-    loss, _ = step.run(IMAGES, labels, np.zeros(1, np.float32), 0)
+    loss, *_ = step.run(IMAGES, labels, np.ones(150, np.float32), np.zeros(1, np.float32), 0)
     assert loss == pytest.approx((cross_entropy(likelihoods) * weights[labels]).sum(), rel=1e-5)
 
 
@@ -51,10 +51,10 @@ def test_a_weighted_step_is_a_step_with_an_image_as_often_as_it_weighs():
     rows = [0, 1, 2, 2, 2, 3, 3, 3]
     models = network(), network()
     Step(models[0], IMAGES.dtype, tiny.train_options(optimizer="sgd", batch_size=4), weights).run(
-        IMAGES[:4], labels, np.full(1, 0.1, np.float32), 0
+        IMAGES[:4], labels, np.ones(4, np.float32), np.full(1, 0.1, np.float32), 0
     )
     Step(models[1], IMAGES.dtype, tiny.train_options(optimizer="sgd", batch_size=8)).run(
-        IMAGES[rows], labels[rows], np.full(1, 0.1, np.float32), 0
+        IMAGES[rows], labels[rows], np.ones(8, np.float32), np.full(1, 0.1, np.float32), 0
     )
     for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)

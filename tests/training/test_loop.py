@@ -7,7 +7,8 @@ import pytest
 from cnn.network.inference import predictor
 from cnn.network.loss import loss_and_accuracy
 from cnn.process.errors import InputError
-from cnn.training.loop import epoch_order, train_cnn_model
+from cnn.training.loop import train_cnn_model
+from cnn.training.sampling import Sampler
 from tests import tiny
 from tests.training.small import IMAGES, LABELS, VALIDATION, VARIANTS, bits, network, trained
 
@@ -74,16 +75,20 @@ def test_seed_decides_the_order_of_images(plain):
     assert bits((model,)) != bits(plain)
 
 
+def epoch_order(options, epoch):
+    return Sampler(options, 150).epoch(epoch)[0].ravel().tolist()
+
+
 def test_each_epoch_has_an_order_of_its_own_of_whole_batches():
     options = tiny.train_options(batch_size=32, seed=1)
-    first, second = (epoch_order(options, epoch, 150).tolist() for epoch in (0, 1))
+    first, second = (epoch_order(options, epoch) for epoch in (0, 1))
     for order in (first, second):
         assert len(set(order)) == len(order) == 128
         assert set(order) <= set(range(150))
     assert first != second
     assert set(first) != set(second), "another rest is left out"
-    assert epoch_order(options, 0, 150).tolist() == first
-    assert epoch_order(tiny.train_options(batch_size=32, seed=2), 0, 150).tolist() != first
+    assert epoch_order(options, 0) == first
+    assert epoch_order(tiny.train_options(batch_size=32, seed=2), 0) != first
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -121,7 +126,9 @@ def test_any_batch_size_trains_on_whole_batches_only(size, batch_norm):
 def test_batch_larger_than_the_data_is_refused():
     with pytest.raises(InputError) as refused:
         trained(batch_size=151)
-    assert str(refused.value) == "train.batch_size: expected at most the 150 training images. Received: 151."
+    assert (
+        str(refused.value) == "train.batch_size: expected at most the 150 training images of an epoch. Received: 151."
+    )
 
 
 @pytest.mark.parametrize("validation", [None, VALIDATION], ids=["alone", "validated"])

@@ -17,6 +17,11 @@ OPTIMIZERS = {
 }
 
 
+def ones(count):
+    """Each image counts once."""
+    return np.ones(count, np.float32)
+
+
 @pytest.mark.parametrize(
     ("optimizer", "size", "shards"),
     [("adam", 1, 4), ("adam", 7, 4), ("sgd", 1, 4), ("sgd", 2, 4), ("sgd", 3, 4), ("sgd", 150, 4), ("sgd", 7, 3)]
@@ -37,7 +42,7 @@ def test_steps_are_those_of_plain_keras(optimizer, size, shards):
     model = network(dense_units=8)
     options = tiny.train_options(optimizer=optimizer, label_smoothing=0.1, batch_size=size, shards=shards)
     step = Step(model, images.dtype, options)
-    loss, _ = step.run(images, labels, np.full(steps, 0.01, np.float32), 0)
+    loss, *_ = step.run(images, labels, ones(len(images)), np.full(steps, 0.01, np.float32), 0)
     assert loss == pytest.approx(expected, rel=1e-5)
     for ours, theirs in zip(model.get_weights(), reference.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
@@ -50,7 +55,8 @@ def test_weight_decay_takes_a_share_of_each_weight_away_beside_the_step(optimize
     for decay in (0.0, 0.5):
         model = network()
         options = tiny.train_options(optimizer=optimizer, weight_decay=decay, batch_size=150)
-        Step(model, IMAGES.dtype, options).run(IMAGES, LABELS.astype(np.int32), np.full(1, 0.01, np.float32), 0)
+        step = Step(model, IMAGES.dtype, options)
+        step.run(IMAGES, LABELS.astype(np.int32), ones(150), np.full(1, 0.01, np.float32), 0)
         after[decay] = model.get_weights()
     for start, plain, decayed in zip(before, after[0.0], after[0.5], strict=True):
         np.testing.assert_allclose(plain - decayed, 0.01 * 0.5 * start, atol=1e-7)
@@ -60,7 +66,7 @@ def test_right_answers_are_counted_before_the_step():
     model = network()
     expected = int((np.asarray(model(IMAGES.astype(np.float32))).argmax(axis=1) == LABELS).sum())
     step = Step(model, IMAGES.dtype, tiny.train_options(batch_size=len(IMAGES)))
-    assert step.run(IMAGES, LABELS.astype(np.int32), np.ones(1, np.float32), 0)[1] == expected
+    assert step.run(IMAGES, LABELS.astype(np.int32), ones(150), np.ones(1, np.float32), 0)[1] == expected
 
 
 @pytest.mark.parametrize(
@@ -72,7 +78,8 @@ def test_a_batch_of_any_size_trains_to_finite_weights(variant, size):
     model = network(**options | {"blocks": tiny.blocks([8], pool_size=10)})  # 1 x 1: a value an image and a channel
     before = model.get_weights()
     step = Step(model, IMAGES.dtype, tiny.train_options(batch_size=size, **changes))
-    loss, _ = step.run(IMAGES[: 3 * size], LABELS[: 3 * size].astype(np.int32), np.full(3, 0.01, np.float32), 0)
+    data = IMAGES[: 3 * size], LABELS[: 3 * size].astype(np.int32), ones(3 * size)
+    loss, *_ = step.run(*data, np.full(3, 0.01, np.float32), 0)
     assert np.isfinite(loss)
     after = model.get_weights()
     assert all(np.isfinite(weights).all() for weights in after)
@@ -102,7 +109,9 @@ def test_two_replicas_give_the_bits_of_one():
             network = build.build_cnn_model(tiny.SHAPE, tiny.CLASSES, architecture)
             step = Step(network, images.dtype, options, workers=Workers(strategy))
             rates = np.full(256 // options.batch_size, 0.01, np.float32)
-            totals.append([step.run(images, labels.astype(np.int32), rates, 8 * i) for i in range(3)])
+            counts = np.ones(256, np.float32)
+            runs = [step.run(images, labels.astype(np.int32), counts, rates, 8 * i) for i in range(3)]
+            totals.append([[loss, hits, *losses.ravel()] for loss, hits, losses in runs])
             bits.append(tiny.digest(network.get_weights()))
         assert np.abs(np.diff(np.array(totals)[0, :, 0])).min() > 3, totals  # they learn
         assert totals[0] == totals[1]

@@ -18,7 +18,7 @@ import yaml
 from checks import distributed
 from checks.clone import CannotRunError
 from cnn.training import joining
-from cnn.training.loop import epoch_order
+from cnn.training.sampling import Sampler
 from tests import tiny
 
 pytestmark = pytest.mark.slow  # each process imports TensorFlow
@@ -33,6 +33,7 @@ KINDS = """
             "model": {"batch_norm": True, "dropout": 0.3, "dense_units": 8},
             "augment": {"shift": 1, "rotate": 10},
             "batch_size": 30,
+            "epoch_share": 0.5,
         },
     }
 """
@@ -178,7 +179,7 @@ def test_each_worker_reads_its_own_part_of_each_batch_alone(start):
         read.append([list(map(int, line)) for line in lines])
     options = tiny.train_options(seed=1, batch_size=30)
     for epoch in range(options.epochs):
-        batches = epoch_order(options, epoch, 150).reshape(5, 30)
+        batches = Sampler(options, 150).epoch(epoch)[0]
         assert read[0][epoch] == batches[:, :15].ravel().tolist()
         assert read[1][epoch] == batches[:, 15:].ravel().tolist()
     assert [len(rows) for rows in read] == [options.epochs] * 2

@@ -1,0 +1,73 @@
+"""Which images each epoch is of, and how much each of them counts."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnn.process.errors import InputError
+from cnn.settings import schema
+
+
+class Losses:
+    """The loss of each image, (n,) float32. It is read and assigned like a variable of TensorFlow."""
+
+    def __init__(self, count: int):
+        self.values = np.zeros(count, np.float32)
+
+    def numpy(self) -> NDArray[np.float32]:
+        return self.values
+
+    def assign(self, values: NDArray[np.float32]) -> None:
+        self.values[:] = values
+
+
+class Sampler:
+    """Chooses the images of each epoch, by the losses that they had when they were last trained on.
+
+    The first epoch is of all images, each later one of `epoch_share` of them: half of these are the images with the
+    largest losses, the others are drawn from the rest. Each of these counts for all of the rest that were not drawn, as
+    in Z. Qin et al., InfoBatch, arXiv:2303.04947; all are then scaled to a mean of 1. So the gradient is expected to
+    be that of all images, and a learning rate stays right.
+    `variables`: what a checkpoint keeps.
+    """
+
+    def __init__(self, options: schema.Train, count: int):
+        """count: of the training images. Raises InputError where an epoch is of less than a batch."""
+        self._options, self._count = options, count
+        if (smallest := self._size(options.epochs - 1)) < options.batch_size:
+            raise InputError(
+                f"train.batch_size: expected at most the {smallest} training images of an epoch. Received: "
+                f"{options.batch_size}."
+            )
+        self._known, self._latest = Losses(count), Losses(count)
+        self.variables = [self._known, self._latest]
+
+    def steps_before(self, epoch: int) -> int:
+        """The steps of all epochs before this one, from 0."""
+        return sum(self._size(earlier) // self._options.batch_size for earlier in range(epoch))
+
+    def begin(self) -> None:
+        """An epoch begins: from now on what was noted is known."""
+        self._known.assign(self._latest.values)
+
+    def note(self, rows: NDArray[np.intp], losses: NDArray[np.float32]) -> None:
+        """Note the losses of images that were trained on. They count from the next epoch on."""
+        self._latest.values[rows] = losses
+
+    def epoch(self, epoch: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """The images of an epoch (from 0), batch by batch, (steps, batch size), and how much each counts.
+
+        Which images would be in an incomplete last batch, and are left out, changes with each epoch.
+        """
+        size, count = self._size(epoch), self._count
+        order = np.random.default_rng((self._options.seed, epoch)).permutation(count)
+        hard = np.zeros(count, bool)
+        hard[np.argsort(-self._known.values, kind="stable")[: size // 2]] = True
+        drawn = order[~hard[order]][: size - size // 2]
+        counts = np.where(hard, size / count, 0)
+        counts[drawn] = size / count * (count - size // 2) / len(drawn)
+        batches = size // self._options.batch_size, self._options.batch_size
+        order = order[counts[order] > 0][: batches[0] * batches[1]].reshape(batches)
+        return order, counts[order].astype(np.float32)
+
+    def _size(self, epoch: int) -> int:
+        return round(self._count * self._options.epoch_share) if epoch else self._count
