@@ -40,10 +40,17 @@ def main(folder: Path, seed: int, options: schema.Params) -> None:
         "work_s": time.perf_counter() - started,
         "val_accuracy": history[-1]["val_accuracy"],
         "accuracy": measured["accuracy"],
-        "tflop": 3 * operations(network) * len(images) * options.train.epochs / 1e12,
+        "tflop": 3 * operations(network) * trained_on(options.train, len(images)) / 1e12,
         "peak_tflop_s": peak(),
     }
     print(json.dumps(result))
+
+
+def trained_on(options: schema.Train, count: int) -> int:
+    """How many images the steps of a training are of; each counts as often as it is trained on."""
+    from cnn.training.sampling import Sampler
+
+    return Sampler(options, count).steps_before(options.epochs) * options.batch_size
 
 
 def operations(model: "keras.Sequential") -> int:

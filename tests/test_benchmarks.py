@@ -117,7 +117,7 @@ def test_the_results_are_of_the_recipes_as_they_are(name):
     measured = pd.read_csv(speed.RESULTS).set_index("contender").loc[[name]]
     options = schema.Params.model_validate(CONTENDERS[name].options)
     network = batch_norm.fold_batch_norm(build.build_cnn_model((28, 28, 1), 10, options.model))
-    tflop = 3 * ours.operations(network) * 54_000 * options.train.epochs / 1e12
+    tflop = 3 * ours.operations(network) * ours.trained_on(options.train, 54_000) / 1e12
     assert measured["tflop"].tolist() == pytest.approx([tflop] * CONTENDERS[name].seeds, rel=1e-4)
 
 

@@ -15,7 +15,7 @@ from tests import tiny
 
 RECIPES = sorted((tiny.ROOT / "recipes").glob("*.yaml"))
 DATA = [((28, 28, 1), 10), ((32, 32, 3), 10)]  # those of the catalogue, and small colour photographs
-EPOCHS = {"accurate": 16, "fashion": 16, "fast": 16}  # the others learn in fewer
+EPOCHS = {"accurate": 24, "fashion": 24, "fast": 24}  # the others learn in fewer
 
 every_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 
@@ -70,7 +70,7 @@ def test_a_recipe_fits_every_data_set(path, shape, classes):
 @every_recipe
 def test_a_recipe_learns(path):
     options = params.load_params(path)
-    images, labels = images_of(768, seed=1)
+    images, labels = images_of(1024, seed=1)
     keras.utils.set_random_seed(1)
     model = build_cnn_model(images.shape[1:], tiny.CLASSES, options.model)
     short = options.train.model_copy(update={"epochs": EPOCHS.get(path.stem, 4), "seed": 1})

@@ -1,8 +1,7 @@
 """Work on many files, in as many processes as there are CPUs."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from contextlib import ExitStack
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -11,7 +10,6 @@ from cnn.process import beside, machine
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-AHEAD = 2  # chunks for each process under way or waiting to be taken: bounds the memory
 
 
 def in_chunks(
@@ -19,7 +17,8 @@ def in_chunks(
 ) -> Iterator[Result]:
     """Call a function on `size` items at a time, and give its results in their order, whichever is ready first.
 
-    Shows a progress bar on a terminal. Raises InputError where a process is killed, or has no memory left.
+    No process works further ahead than one result that waits to be taken. Shows a progress bar on a terminal. Raises
+    InputError where a process is killed, or has no memory left.
     """
     chunks = [items[start : start + size] for start in range(0, len(items), size)]
     processes = min(machine.threads(), len(chunks))
@@ -33,14 +32,8 @@ def in_chunks(
 def _in_processes(
     function: Callable[[Sequence[Item]], Result], chunks: list[Sequence[Item]], processes: int
 ) -> Iterator[Result]:
-    pool = beside.pool(processes)
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for chunk in chunks:
-            waiting.append(pool.submit(function, chunk))
-            if len(waiting) >= AHEAD * processes:
-                yield beside.result(waiting.popleft(), "read pictures")
-        while waiting:
-            yield beside.result(waiting.popleft(), "read pictures")
-    finally:
-        pool.shutdown(cancel_futures=True)
+    """Deal the chunks out to the processes in turn, and take the results in the same turns."""
+    with ExitStack() as stack:
+        workers = [stack.enter_context(beside.worker(function, chunks[n::processes])) for n in range(processes)]
+        for number in range(len(chunks)):
+            yield beside.received(workers[number % processes], "read pictures")

@@ -10,8 +10,9 @@ from cnn.datasets import parallel
 from cnn.network import card, inference, saved
 from cnn.predict import reading
 from cnn.predict.reading import Reader
+from cnn.storage import pieces
 
-AT_ONCE = 960  # pictures in memory, and in a batch
+AT_ONCE = 960  # pictures that a process reads at a time, and in a batch, unless they are large
 RANKS = 3  # classes named for a picture, the likeliest first
 
 
@@ -37,12 +38,13 @@ class Predictor:
         about = card.read(path)
         self._classes = about.classes
         self._reader = Reader(about.image, about.fit, invert, about.familiar)
+        self._at_once = min(AT_ONCE, pieces.rows((0, *about.image.shape)))
         self._predict = inference.predictor(saved.load_model(path))
 
     def __call__(self, names: Sequence[str]) -> Iterator[Answer]:
         """Answer each picture, in this order."""
-        for chunk in parallel.in_chunks(self._reader.read, reading.items(names), AT_ONCE, "pictures"):
-            probabilities = self._predict(np.stack([picture.image for picture in chunk]), AT_ONCE)
+        for chunk in parallel.in_chunks(self._reader.read, reading.items(names), self._at_once, "pictures"):
+            probabilities = self._predict(np.stack([picture.image for picture in chunk]), self._at_once)
             order = np.argsort(-probabilities, axis=1, kind="stable")[:, :RANKS]
             for row, picture in enumerate(chunk):
                 ranked = [(self._classes[label], float(probabilities[row, label])) for label in order[row]]

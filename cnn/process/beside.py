@@ -4,9 +4,12 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
 
 from cnn.process.errors import RunAgainError
 
@@ -23,10 +26,60 @@ def result(future: Future[Result], what: str) -> Result:
     try:
         return future.result()
     except (BrokenProcessPool, MemoryError):
-        raise RunAgainError(
-            f"expected the processes that {what} to live. Received: the end of one, killed or out of memory. "
-            "To go on: free some memory, then run again."
-        ) from None
+        raise _gone(what) from None
+
+
+@contextmanager
+def worker(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator[Connection]:
+    """A process that calls a function on each of the arguments, in turn. `received` takes what it gave, one by one.
+
+    For large results: where a process of a pool is killed while it hands one over, the pool waits for the rest of it
+    forever. This pipe has no other writer, so it ends with the process.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(function, arguments, theirs))
+    process.start()
+    theirs.close()
+    try:
+        yield ours
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def received(connection: Connection, what: str) -> Any:
+    """What a worker's function gave next, or raised. Raises RunAgainError where it is gone, which does `what`."""
+    try:
+        given = connection.recv()
+    except (EOFError, OSError):  # before, or in the midst of it
+        raise _gone(what) from None
+    if isinstance(given, MemoryError):
+        raise _gone(what)
+    if isinstance(given, Exception):
+        raise given
+    return given
+
+
+def _gone(what: str) -> RunAgainError:
+    return RunAgainError(
+        f"expected the processes that {what} to live. Received: the end of one, killed or out of memory. "
+        "To go on: free some memory, then run again."
+    )
+
+
+def _work(function: Callable[[Any], Any], arguments: Sequence[Any], connection: Connection) -> None:
+    _begin()
+    for argument in arguments:
+        try:
+            given = function(argument)
+        except MemoryError as error:
+            given = error
+        except Exception as error:
+            connection.send(error)
+            raise
+        connection.send(given)
 
 
 def _begin() -> None:

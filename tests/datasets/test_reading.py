@@ -1,10 +1,12 @@
 """Tests of cnn/datasets/reading.py and parallel.py: a folder becomes splits, whatever reads it and however."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -230,6 +232,35 @@ def test_a_killed_process_is_one_clear_line(tmp_path, monkeypatch):
 
 def kill_self(_):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_while_it_hands_over_is_one_clear_line(monkeypatch):
+    """A pool would wait for the rest of the result, and neither Ctrl-C nor SIGTERM would end it."""
+    monkeypatch.setattr(machine, "threads", lambda: 2)
+    with pytest.raises(InputError, match="Received: the end of one, killed or out of memory"):
+        list(parallel.in_chunks(late_or_cut_off, [0, 1, 2, 3], 1, "test"))
+    assert not multiprocessing.active_children()
+
+
+def late_or_cut_off(items):
+    """The first process is late, so that the second is killed while its result is half in the pipe."""
+    if items == [0]:
+        time.sleep(2)
+    elif items == [1]:
+        threading.Timer(0.5, kill_self, [items]).start()
+        return bytes(10_000_000)
+    return b""
+
+
+def test_an_error_of_our_own_in_a_process_stays_what_it_is(monkeypatch, capfd):
+    monkeypatch.setattr(machine, "threads", lambda: 2)
+    with pytest.raises(ZeroDivisionError):
+        list(parallel.in_chunks(divide, [1, 0, 2], 1, "test"))
+    assert "in divide" in capfd.readouterr().err, "where it was raised"
+
+
+def divide(items):
+    return 1 / items[0]
 
 
 def test_results_come_in_order_and_few_at_a_time(monkeypatch):
