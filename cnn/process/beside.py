@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -74,11 +75,9 @@ def _work(function: Callable[[Any], Any], arguments: Sequence[Any], connection: 
     for argument in arguments:
         try:
             given = function(argument)
-        except MemoryError as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is: it is raised again where it is received
+            error.add_note(traceback.format_exc())
             given = error
-        except Exception as error:
-            connection.send(error)
-            raise
         connection.send(given)
 
 

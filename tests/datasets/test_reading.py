@@ -252,11 +252,11 @@ def late_or_cut_off(items):
     return b""
 
 
-def test_an_error_of_our_own_in_a_process_stays_what_it_is(monkeypatch, capfd):
+def test_an_error_of_our_own_in_a_process_stays_what_it_is_and_says_where(monkeypatch):
     monkeypatch.setattr(machine, "threads", lambda: 2)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as failed:
         list(parallel.in_chunks(divide, [1, 0, 2], 1, "test"))
-    assert "in divide" in capfd.readouterr().err, "where it was raised"
+    assert "in divide" in failed.value.__notes__[0]
 
 
 def divide(items):
