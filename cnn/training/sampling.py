@@ -38,7 +38,9 @@ class Sampler:
                 f"train.batch_size: expected at most the {smallest} training images of an epoch. Received: "
                 f"{options.batch_size}."
             )
-        self._known, self._latest = Losses(count), Losses(count)
+        self._chooses = options.epoch_share < 1
+        # None are kept where none are needed: an epoch of all images takes no more memory for it.
+        self._known, self._latest = (Losses(count * self._chooses) for _ in range(2))
         self.variables = [self._known, self._latest]
 
     def steps_before(self, epoch: int) -> int:
@@ -51,23 +53,31 @@ class Sampler:
 
     def note(self, rows: NDArray[np.intp], losses: NDArray[np.float32]) -> None:
         """Note the losses of images that were trained on. They count from the next epoch on."""
-        self._latest.values[rows] = losses
+        if self._chooses:
+            self._latest.values[rows] = losses
 
     def epoch(self, epoch: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """The images of an epoch (from 0), batch by batch, (steps, batch size), and how much each counts.
 
         Which images would be in an incomplete last batch, and are left out, changes with each epoch.
         """
-        size, count = self._size(epoch), self._count
-        order = np.random.default_rng((self._options.seed, epoch)).permutation(count)
-        hard = np.zeros(count, bool)
-        hard[np.argsort(-self._known.values, kind="stable")[: size // 2]] = True
-        drawn = order[~hard[order]][: size - size // 2]
-        counts = np.where(hard, size / count, 0)
-        counts[drawn] = size / count * (count - size // 2) / len(drawn)
-        batches = size // self._options.batch_size, self._options.batch_size
-        order = order[counts[order] > 0][: batches[0] * batches[1]].reshape(batches)
-        return order, counts[order].astype(np.float32)
+        order = np.random.default_rng((self._options.seed, epoch)).permutation(self._count)
+        counts = np.broadcast_to(np.float32(1), self._count)
+        if self._size(epoch) < self._count:
+            counts = self._weights(order, self._size(epoch))
+            order = order[counts[order] > 0]
+        steps = len(order) // self._options.batch_size
+        order = order[: steps * self._options.batch_size].reshape(steps, -1)
+        return order, counts[order]
+
+    def _weights(self, order: NDArray[np.intp], size: int) -> NDArray[np.float32]:
+        """How much each image counts, (n,), in an epoch of `size` of them: 0 for all the others."""
+        weights = np.zeros(self._count, np.float32)
+        hard = np.argsort(-self._known.values, kind="stable")[: size // 2]
+        weights[hard] = size / self._count
+        drawn = order[weights[order] == 0][: size - size // 2]
+        weights[drawn] = size / self._count * (self._count - len(hard)) / len(drawn)
+        return weights
 
     def _size(self, epoch: int) -> int:
         return round(self._count * self._options.epoch_share) if epoch else self._count
