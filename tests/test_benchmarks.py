@@ -249,7 +249,7 @@ def test_one_data_set_measured_again_loses_nothing(results, tmp_path, monkeypatc
 def splits(tmp_path_factory):
     """A folder as preprocess leaves it, of bars in images as large as MNIST's."""
     folder = tmp_path_factory.mktemp("splits")
-    for seed, (split, count) in enumerate({"train": 384, "validation": 60, "test": 90}.items()):
+    for seed, (split, count) in enumerate({"train": 512, "validation": 60, "test": 90}.items()):
         images, labels = tiny.bars(count, seed)
         np.save(folder / f"{split}_images.npy", np.pad(images, ((0, 0), (8, 8), (8, 8), (0, 0))))
         np.save(folder / f"{split}_labels.npy", labels)
