@@ -17,7 +17,7 @@ def in_chunks(
 ) -> Iterator[Result]:
     """Call a function on `size` items at a time, and give its results in their order, whichever is ready first.
 
-    No process works further ahead than one result that waits to be taken. Shows a progress bar on a terminal. Raises
+    A process works ahead until its pipe is full, of large results by one. Shows a progress bar on a terminal. Raises
     InputError where a process is killed, or has no memory left.
     """
     chunks = [items[start : start + size] for start in range(0, len(items), size)]
@@ -34,6 +34,8 @@ def _in_processes(
 ) -> Iterator[Result]:
     """Deal the chunks out to the processes in turn, and take the results in the same turns."""
     with ExitStack() as stack:
-        workers = [stack.enter_context(beside.worker(function, chunks[n::processes])) for n in range(processes)]
+        workers = [stack.enter_context(beside.worker()) for _ in range(processes)]
+        for number, worker in enumerate(workers):
+            beside.send(worker, function, chunks[number::processes], "read pictures")
         for number in range(len(chunks)):
             yield beside.received(workers[number % processes], "read pictures")

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 from cnn.process.errors import RunAgainError
@@ -31,16 +32,20 @@ def result(future: Future[Result], what: str) -> Result:
 
 
 @contextmanager
-def worker(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator[Connection]:
-    """A process that calls a function on each of the arguments, in turn. `received` takes what it gave, one by one.
+def worker() -> Iterator[Connection]:
+    """A process that waits for a function and arguments to be `sent`. `received` takes what the calls give, one by one.
 
-    For large results: where a process of a pool is killed while it hands one over, the pool waits for the rest of it
-    forever. This pipe has no other writer, so it ends with the process.
+    For what is large: where a process of a pool is killed while something is handed over, the other side waits for the
+    rest of it forever. This pipe has only these two ends, so it ends with the process.
     """
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(function, arguments, theirs))
-    process.start()
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs,), daemon=True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # there for good; here until it has started
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     theirs.close()
     try:
         yield ours
@@ -48,6 +53,14 @@ def worker(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator
         process.kill()
         process.join()
         ours.close()
+
+
+def send(connection: Connection, function: Callable[[Any], Any], arguments: Sequence[Any], what: str) -> None:
+    """Have a worker call a function on each of the arguments, in turn. Raises RunAgainError where it is gone."""
+    try:
+        connection.send((function, arguments))
+    except OSError:
+        raise _gone(what) from None
 
 
 def received(connection: Connection, what: str) -> Any:
@@ -70,15 +83,16 @@ def _gone(what: str) -> RunAgainError:
     )
 
 
-def _work(function: Callable[[Any], Any], arguments: Sequence[Any], connection: Connection) -> None:
+def _work(connection: Connection) -> None:
     _begin()
+    function, arguments = connection.recv()
     for argument in arguments:
         try:
-            given = function(argument)
+            content = ForkingPickler.dumps(function(argument))
         except Exception as error:  # noqa: BLE001  # whatever it is: it is raised again where it is received
             error.add_note(traceback.format_exc())
-            given = error
-        connection.send(given)
+            content = ForkingPickler.dumps(error)
+        connection.send_bytes(content)
 
 
 def _begin() -> None:

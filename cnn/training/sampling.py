@@ -24,8 +24,9 @@ class Sampler:
     """Chooses the images of each epoch, by the losses that they had when they were last trained on.
 
     The first epoch is of all images, each later one of `epoch_share` of them: half of these are the images with the
-    largest losses, the others are drawn from the rest. Each of these counts for all of the rest that were not drawn, as
-    in Z. Qin et al., InfoBatch, arXiv:2303.04947; all are then scaled to a mean of 1. So the gradient is expected to
+    largest losses (0 for one that was never trained on), the others are drawn from the rest. Each that is drawn counts
+    for as many as it stands for, as in Z. Qin et al., InfoBatch, arXiv:2303.04947, which draws below the mean loss and
+    ends with epochs of all images. The counts are then scaled to a mean of 1. So each step's gradient is expected to
     be that of all images, and a learning rate stays right.
     `variables`: what a checkpoint keeps.
     """
@@ -34,9 +35,10 @@ class Sampler:
         """count: of the training images. Raises InputError where an epoch is of less than a batch."""
         self._options, self._count = options, count
         if (smallest := self._size(options.epochs - 1)) < options.batch_size:
+            mend = " Lower it, or raise train.epoch_share." if options.epoch_share < 1 else ""
             raise InputError(
                 f"train.batch_size: expected at most the {smallest} training images of an epoch. Received: "
-                f"{options.batch_size}."
+                f"{options.batch_size}.{mend}"
             )
         self._chooses = options.epoch_share < 1
         # None are kept where none are needed: an epoch of all images takes no more memory for it.
@@ -61,11 +63,12 @@ class Sampler:
 
         Which images would be in an incomplete last batch, and are left out, changes with each epoch.
         """
-        order = np.random.default_rng((self._options.seed, epoch)).permutation(self._count)
+        random = np.random.default_rng((self._options.seed, epoch))
+        order = random.permutation(self._count)
         counts = np.broadcast_to(np.float32(1), self._count)
         if self._size(epoch) < self._count:
             counts = self._weights(order, self._size(epoch))
-            order = order[counts[order] > 0]
+            order = random.permutation(order[counts[order] > 0])  # as it was, the drawn ones would come first
         steps = len(order) // self._options.batch_size
         order = order[: steps * self._options.batch_size].reshape(steps, -1)
         return order, counts[order]

@@ -242,6 +242,54 @@ def test_a_process_that_is_killed_while_it_hands_over_is_one_clear_line(monkeypa
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.parametrize("moment", [0.0, 0.1, 0.3])
+def test_a_process_that_is_killed_before_it_has_its_work_is_one_clear_line(monkeypatch, moment):
+    """More work than a pipe holds: whoever writes it would wait forever."""
+    monkeypatch.setattr(machine, "threads", lambda: 2)
+    start = multiprocessing.process.BaseProcess.start
+
+    def started(process):
+        start(process)
+        threading.Timer(moment, os.kill, [process.pid, signal.SIGKILL]).start()
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", started)
+    with pytest.raises(InputError, match="Received: the end of one, killed or out of memory"):
+        list(parallel.in_chunks(slow, [bytes(1_000_000)] * 8, 1, "test"))
+
+
+def slow(items):
+    time.sleep(0.2)
+
+
+def test_an_error_of_our_own_while_results_are_under_way_ends_the_program():
+    code = """
+from cnn.datasets import parallel
+from cnn.process import machine
+from tests.datasets.test_reading import large
+machine.threads = lambda: 2
+results = parallel.in_chunks(large, list(range(9)), 1, "test")
+next(results)
+1 / 0
+"""
+    done = tiny.fresh_python(code)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
+
+
+def large(items):
+    return bytes(1_000_000)
+
+
+def test_a_result_that_cannot_be_handed_over_says_why(monkeypatch):
+    monkeypatch.setattr(machine, "threads", lambda: 2)
+    with pytest.raises(Exception, match="(?i)pickle"):
+        list(parallel.in_chunks(no_result, [1, 2], 1, "test"))
+
+
+def no_result(items):
+    return lambda: items
+
+
 def late_or_cut_off(items):
     """The first process is late, so that the second is killed while its result is half in the pipe."""
     if items == [0]:
