@@ -250,7 +250,7 @@ def test_a_process_that_is_killed_before_it_has_its_work_is_one_clear_line(monke
 
     def started(process):
         start(process)
-        threading.Timer(moment, os.kill, [process.pid, signal.SIGKILL]).start()
+        threading.Timer(moment, process.kill).start()  # nothing where it has ended
 
     monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", started)
     with pytest.raises(InputError, match="Received: the end of one, killed or out of memory"):
