@@ -38,7 +38,8 @@ class Predictor:
         about = card.read(path)
         self._classes = about.classes
         self._reader = Reader(about.image, about.fit, invert, about.familiar)
-        self._at_once = min(AT_ONCE, pieces.rows((0, *about.image.shape)))
+        # No fewer than are computed at a time: the others would be empty.
+        self._at_once = min(AT_ONCE, max(inference.PART, pieces.rows((0, *about.image.shape))))
         self._predict = inference.predictor(saved.load_model(path))
 
     def __call__(self, names: Sequence[str]) -> Iterator[Answer]:
