@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,15 @@ def main() -> None:
     rows = []
     with (
         tempfile.TemporaryDirectory() as place,
-        tqdm(total=len(TIMES) * len(STAGES), unit="stage", disable=None) as bar,
+        tqdm(total=(1 + len(TIMES)) * len(STAGES), unit="stage", disable=None) as bar,
     ):
         mnist, entry = fetch(Path(place, "1"))
-        warm_up(mnist, entry, Path(place, "warm"))
-        for times in TIMES:
-            work = Path(place, f"times-{times}")
-            enlarge(mnist, entry, times, work)
-            for stage in STAGES:
-                _, cost = measured(f"stages.{stage}", cwd=work, DATA_MIRROR=str(work / "mirror"))
-                rows.append({"times": times, "stage": stage, **cost})
+        # Once unmeasured: the first start reads libraries from disk, the later ones from memory.
+        for number, times in enumerate((1, *TIMES)):
+            for stage, cost in costs(mnist, entry, times, Path(place, "work")):
+                if number:
+                    rows.append({"times": times, "stage": stage, **cost})
                 bar.update()
-            shutil.rmtree(work)
     pd.DataFrame(rows).assign(machine=machine()).to_csv(RESULTS, index=False, float_format="%.5g", lineterminator="\n")
     results = pd.read_csv(RESULTS)
     RESULTS.with_suffix(".md").write_text(report(results))
@@ -53,11 +51,13 @@ def fetch(work: Path) -> tuple[Path, dict[str, Any]]:
     return work / "data/raw", yaml.safe_load((work / "data/sources.yaml").read_text())["mnist"]
 
 
-def warm_up(mnist: Path, entry: dict[str, Any], work: Path) -> None:
-    """Run each stage once, unmeasured: the first start reads libraries from disk, the later ones from memory."""
-    enlarge(mnist, entry, 1, work)
+def costs(mnist: Path, entry: dict[str, Any], times: int, work: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    """Each stage on so many times MNIST, and what it cost, as they end. `work` is made for it, and removed."""
+    enlarge(mnist, entry, times, work)
     for stage in STAGES:
-        measured(f"stages.{stage}", cwd=work, DATA_MIRROR=str(work / "mirror"))
+        _, cost = measured(f"stages.{stage}", cwd=work, DATA_MIRROR=str(work / "mirror"))
+        yield stage, cost
+    shutil.rmtree(work)
 
 
 def enlarge(mnist: Path, entry: dict[str, Any], times: int, work: Path) -> None:

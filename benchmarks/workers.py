@@ -48,18 +48,18 @@ def step_times(recipe: str) -> list[tuple[int, float, int]]:
 
     options = params.load_params(ROOT / f"recipes/{recipe}.yaml")
     images = np.random.default_rng(0).integers(0, 256, (STEPS * options.train.batch_size, 28, 28, 1), np.uint8)
-    labels, counts = np.arange(len(images), dtype=np.int32) % 10, np.ones(len(images), np.float32)
+    labels, weights = np.arange(len(images), dtype=np.int32) % 10, np.ones(len(images), np.float32)
     rates = np.full(STEPS, 1e-3, np.float32)
     steps = {}
     for shards in SHARDS:
         model = build.build_cnn_model((28, 28, 1), 10, options.model)
         steps[shards] = Step(model, images.dtype, options.train.model_copy(update={"shards": shards}))
-        steps[shards].run(images, labels, counts, rates, 0)
+        steps[shards].run(images, labels, weights, rates, 0)
     times: dict[int, list[float]] = {shards: [] for shards in SHARDS}
     for _ in range(TRIES):
         for shards, step in steps.items():
             started = time.perf_counter()
-            step.run(images, labels, counts, rates, 0)
+            step.run(images, labels, weights, rates, 0)
             times[shards].append(1000 * (time.perf_counter() - started) / STEPS)
     return [(shards, statistics.median(each), model.count_params()) for shards, each in times.items()]
 

@@ -74,6 +74,11 @@ def require_prediction(model: keras.Sequential, batch_size: int, images: int, sh
     _require("evaluate.batch_size", "batch", f"{batch_size}", needed, "", mend)
 
 
+def images_at_once(model: keras.Sequential, most: int) -> int:
+    """How many images to predict at a time: `most`, or where these do not fit into memory, as few as there can be."""
+    return most if prediction_bytes(model, most) <= free_bytes() else PART
+
+
 def _require(name: str, what: str, received: str, needed: float, purpose: str, mend: str) -> None:
     """Raise InputError where `needed` bytes are more than this process may take."""
     left = free_bytes()

@@ -56,7 +56,9 @@ def reported(stage: str) -> Iterator[None]:
         name = f": '{error.filename}'" if error.filename else ""
         sys.exit(f"{stage}: {error.strerror}{name}. To go on: {MENDABLE[error.errno]}, then run again.")
     except MemoryError:
-        sys.exit(f"{stage}: out of memory. To go on: lower train.batch_size or evaluate.batch_size, then run again.")
+        sys.exit(
+            f"{stage}: out of memory. To go on: free memory, or lower batch_size (train, evaluate), then run again."
+        )
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

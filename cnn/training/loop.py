@@ -24,7 +24,7 @@ from cnn.training.workers import Workers
 
 VALIDATION_BATCH = 500
 CHUNK = 4096  # images that go to the compiled step at a time: often enough for progress, seldom enough to cost nothing
-TRIED = 32  # images that the network is tried on after each epoch, where its training may have diverged
+TRIED = inference.PART  # images that the network is tried on after each epoch, where its training may have diverged
 Split = tuple[NDArray, NDArray[np.integer]]
 
 
@@ -54,12 +54,12 @@ def train_cnn_model(
     precision.require(options.precision)
     sampler = Sampler(options, len(images))
     images = arrays.hold(images)
-    measured_at_once = min(len(validation[1]), VALIDATION_BATCH) if validation else 0
+    measured_at_once = memory.images_at_once(model, VALIDATION_BATCH if validation else TRIED)
     step = Step(model, images.dtype, options, class_weights(labels, model.output_shape[-1], options), workers)
     rows = step.rows.stop - step.rows.start
     held = min(len(images), max(CHUNK // options.batch_size, 1) * rows) * images[:1].nbytes
-    memory.require_training(model, rows, held, max(measured_at_once, TRIED), options.shards)
-    validate = _validator(model, validation)
+    memory.require_training(model, rows, held, measured_at_once, options.shards)
+    validate = _validator(model, validation, measured_at_once)
     settings = [saved.describe(model), options.model_dump_json()]
     workers.require_same(fingerprint([labels, images[:TRIED]], settings, anywhere=True))
     key = fingerprint([images, labels, *(validation or ())], settings) if checkpoint_path else ""
@@ -99,12 +99,12 @@ def run_epoch(
     done, chunk = progress.step - sampler.steps_before(epoch), max(CHUNK // size, 1)
     if not done:
         sampler.begin()
-    order, counts = sampler.epoch(epoch)
+    order, sample_weights = sampler.epoch(epoch)
     name = f"epoch {epoch + 1}/{options.epochs}"
     with tqdm(desc=name, total=len(order), initial=done, unit="batch", leave=False, disable=None) as bar:
         for first in range(done, len(order), chunk):
             batches = slice(first, first + chunk)
-            rows, weights = order[batches, step.rows].ravel(), counts[batches, step.rows].ravel()
+            rows, weights = order[batches, step.rows].ravel(), sample_weights[batches, step.rows].ravel()
             rates = learning_rates(options, total, progress.step, len(order[batches]))
             data = arrays.take(images, rows), arrays.take(labels, rows).astype(np.int32)
             with step.workers.watched():
@@ -115,19 +115,19 @@ def run_epoch(
             bar.update(len(rates))
             if first + len(rates) < len(order):
                 checkpoint.keep_when_due(progress)
-    loss, accuracy = (float(each / counts.sum(dtype=np.float64)) for each in progress.totals)
+    loss, accuracy = (float(each / sample_weights.sum(dtype=np.float64)) for each in progress.totals)
     # Sums of weights are rounded: all right may be a little more than 1.
     return loss, min(accuracy, 1.0), float(learning_rates(options, total, progress.step - 1, 1)[0])
 
 
-def _validator(model: keras.Sequential, validation: Split | None) -> Callable[[], dict[str, float | None]]:
+def _validator(
+    model: keras.Sequential, validation: Split | None, at_once: int
+) -> Callable[[], dict[str, float | None]]:
     """A function that gives val_loss and val_accuracy of the model as it is then; None without images."""
     if validation is None or not len(validation[1]):
         return lambda: {"val_loss": None, "val_accuracy": None}
     predict, (images, labels) = inference.predictor(model), validation
-    return lambda: {
-        f"val_{name}": value for name, value in loss_and_accuracy(predict(images, VALIDATION_BATCH), labels).items()
-    }
+    return lambda: {f"val_{name}": value for name, value in loss_and_accuracy(predict(images, at_once), labels).items()}
 
 
 def _require_finite(model: keras.Sequential, images: NDArray, epoch: int, measured: Row, options: schema.Train) -> None:

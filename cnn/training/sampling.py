@@ -1,4 +1,4 @@
-"""Which images each epoch is of, and how much each of them counts."""
+"""Which images each epoch is of, and their sample weights: how much each of them counts."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ class Sampler:
     The first epoch is of all images, each later one of `epoch_share` of them: half of these are the images with the
     largest losses (0 for one that was never trained on), the others are drawn from the rest. Each that is drawn counts
     for as many as it stands for, as in Z. Qin et al., InfoBatch, arXiv:2303.04947, which draws below the mean loss and
-    ends with epochs of all images. The counts are then scaled to a mean of 1. So each step's gradient is expected to
+    ends with epochs of all images. These weights are then scaled to a mean of 1. So each step's gradient is expected to
     be that of all images, and a learning rate stays right.
     `variables`: what a checkpoint keeps.
     """
@@ -59,19 +59,19 @@ class Sampler:
             self._latest.values[rows] = losses
 
     def epoch(self, epoch: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """The images of an epoch (from 0), batch by batch, (steps, batch size), and how much each counts.
+        """The images of an epoch (from 0), batch by batch, (steps, batch size), and the weight of each.
 
         Which images would be in an incomplete last batch, and are left out, changes with each epoch.
         """
         random = np.random.default_rng((self._options.seed, epoch))
         order = random.permutation(self._count)
-        counts = np.broadcast_to(np.float32(1), self._count)
+        weights = np.broadcast_to(np.float32(1), self._count)
         if self._size(epoch) < self._count:
-            counts = self._weights(order, self._size(epoch))
-            order = random.permutation(order[counts[order] > 0])  # as it was, the drawn ones would come first
+            weights = self._weights(order, self._size(epoch))
+            order = random.permutation(order[weights[order] > 0])  # as it was, the drawn ones would come first
         steps = len(order) // self._options.batch_size
         order = order[: steps * self._options.batch_size].reshape(steps, -1)
-        return order, counts[order]
+        return order, weights[order]
 
     def _weights(self, order: NDArray[np.intp], size: int) -> NDArray[np.float32]:
         """How much each image counts, (n,), in an epoch of `size` of them: 0 for all the others."""

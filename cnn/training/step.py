@@ -31,17 +31,17 @@ class Step:
         model: keras.Sequential,
         dtype: np.dtype,
         options: schema.Train,
-        weights: NDArray[np.float32] | None = None,
+        class_weights: NDArray[np.float32] | None = None,
         workers: Workers = ALONE,
     ):
-        """dtype: of the images that will come; weights: of each class, as `class_weights` gives them.
+        """dtype: of the images that will come; class_weights: of each class, as the function of that name gives them.
 
         An optimizer without state is made for the model.
         """
         self._model = model
         self._logits = logits_of(model)
         self._options = options
-        self._weights = weights
+        self._class_weights = class_weights
         self.workers = workers
         shards = min(options.shards, options.batch_size)
         self._cuts = cuts(options.batch_size, shards)
@@ -69,17 +69,17 @@ class Step:
         self,
         images: NDArray,
         labels: NDArray[np.int32],
-        counts: NDArray[np.float32],
+        sample_weights: NDArray[np.float32],
         rates: NDArray[np.float32],
         first: int,
     ) -> tuple[float, float, NDArray[np.float32]]:
         """Train on images (k * n, height, width, channels) and labels (k * n,), n of each batch: its `rows`.
 
-        counts: how much each image counts, (k * n,); rates: the learning rate of each of the k steps; first: the number
-        of the first one, from 0, which decides what is drawn. Returns the loss and the right answers of all workers'
-        images, summed as they count, and the loss of each, (k, batch size).
+        sample_weights: how much each image counts, (k * n,); rates: the learning rate of each of the k steps; first:
+        the number of the first one, from 0, which decides what is drawn. Returns the loss and the right answers of all
+        workers' images, summed by their weights, and the loss of each, (k, batch size).
         """
-        totals, losses = self._chunk(images, labels, counts, rates, first)
+        totals, losses = self._chunk(images, labels, sample_weights, rates, first)
         loss, hits = totals.numpy()
         return float(loss), float(hits), losses.numpy()
 
@@ -119,9 +119,9 @@ class Step:
         self._optimizer.apply([total(shares) for shares in gradients], self._model.trainable_variables)
         return total(totals), losses
 
-    def _share(self, images: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor, draw: tf.Tensor) -> list[tf.Tensor]:
-        """What a shard gives: the loss of each image, (loss, right answers) summed as they count, what it adds to each
-        of batch normalisation's moving means and variances, and its part of the gradient of the batch's mean loss.
+    def _share(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, draw: tf.Tensor) -> list[tf.Tensor]:
+        """What a shard gives: the loss of each image, (loss, right answers) summed by their weights, what it adds to
+        each of batch normalisation's moving means and variances, and its part of the gradient of the batch's mean loss.
         draw: what its draws begin with.
         """
         smoothing, classes = self._options.label_smoothing, self._model.output_shape[-1]
@@ -134,10 +134,10 @@ class Step:
             with computing(self._logits.layers, self._options.precision):
                 logits = self._logits(images, training=True)
             losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-            if self._weights is not None:
-                losses *= tf.gather(self._weights, labels)
-            loss = tf.reduce_sum(losses * counts)
+            if self._class_weights is not None:
+                losses *= tf.gather(self._class_weights, labels)
+            loss = tf.reduce_sum(losses * weights)
             mean = loss / self._options.batch_size
-        hits = tf.reduce_sum(tf.cast(tf.argmax(logits, 1, tf.int32) == labels, tf.float32) * counts)
+        hits = tf.reduce_sum(tf.cast(tf.argmax(logits, 1, tf.int32) == labels, tf.float32) * weights)
         added = [scope.get_current_value(variable) for variable in self._moving]
         return [losses, tf.stack([loss, hits]), *added, *tape.gradient(mean, self._model.trainable_variables)]

@@ -311,7 +311,7 @@ def divide(items):
     return 1 / items[0]
 
 
-def test_results_come_in_order_and_few_at_a_time(monkeypatch):
+def test_results_come_in_order(monkeypatch):
     monkeypatch.setattr(machine, "threads", lambda: 2)
     assert list(parallel.in_chunks(late_if_first, list(range(9)), 2, "test")) == [(0, 1), (2, 3), (4, 5), (6, 7), (8,)]
 
@@ -319,6 +319,21 @@ def test_results_come_in_order_and_few_at_a_time(monkeypatch):
 def late_if_first(items):
     time.sleep(0.3 * (items[0] == 0))
     return tuple(items)
+
+
+def test_a_process_reads_one_large_result_ahead_and_no_more(monkeypatch, tmp_path):
+    """However slowly they are taken: memory is held for few."""
+    monkeypatch.setattr(machine, "threads", lambda: 2)
+    results = parallel.in_chunks(touched, [tmp_path / str(number) for number in range(9)], 1, "test")
+    next(results)
+    time.sleep(1)
+    assert {path.name for path in tmp_path.iterdir()} <= {"0", "1", "2"}
+    assert len(list(results)) == 8
+
+
+def touched(paths):
+    paths[0].touch()
+    return bytes(10**6)
 
 
 PROGRAM = """

@@ -179,10 +179,11 @@ def test_a_batch_that_does_not_fit_is_refused_before_the_first_step(left, batch_
     )
 
 
-def test_validation_must_fit_too(left):
+def test_validation_must_fit_too_with_few_images_at_a_time(left):
     model = build(blocks=tiny.blocks([256]))
     left(memory.prediction_bytes(model, 96) - 1)
-    assert len(train(model, 32)) == 1
+    assert len(train(model, 32, validation=tiny.bars(300))) == 1
+    left(memory.prediction_bytes(model, 24) - 1)
     with pytest.raises(InputError, match="^model: expected a network that fits"):
         train(model, 32, validation=tiny.bars(300))
 
@@ -213,6 +214,27 @@ def test_what_just_fits_is_let_through(left):
     left(needed - 1)
     with pytest.raises(InputError, match="^train.batch_size: "):
         memory.require_training(model, 1000, 5000, 32)
+
+
+def test_where_many_images_do_not_fit_few_are_predicted_at_a_time(left):
+    model = build(shape=(128, 128, 3))
+    left(memory.prediction_bytes(model, 500))
+    assert memory.images_at_once(model, 500) == 500
+    left(memory.prediction_bytes(model, 500) - 1)
+    assert memory.images_at_once(model, 500) == 24
+    assert memory.prediction_bytes(model, 24) < memory.prediction_bytes(model, 500) / 2
+
+
+def test_validation_of_large_images_needs_no_more_memory_than_training(left):
+    """Neither refuses nor changes it where 500 validation images do not fit."""
+    images, labels = noise(600, (96, 96, 3)), np.arange(600) % tiny.CLASSES
+    histories = []
+    for reserve in (1.0, 10.0):
+        model = build(shape=(96, 96, 3), blocks=tiny.blocks([8]))
+        left(reserve * memory.training_bytes(model, 24, 5 * 24 * images[0].nbytes))
+        options = tiny.train_options(epochs=1, batch_size=24)
+        histories.append(train_cnn_model(model, images[:100], labels[:100], options, (images[100:], labels[100:])))
+    assert histories[0] == histories[1]
 
 
 def test_the_largest_kernel_works():

@@ -45,7 +45,7 @@ MENDABLE = {
     ),
     "no memory": (
         "bytearray(1 << 62)",
-        "demo: out of memory. To go on: lower train.batch_size or evaluate.batch_size, then run again.",
+        "demo: out of memory. To go on: free memory, or lower batch_size (train, evaluate), then run again.",
     ),
 }
 
