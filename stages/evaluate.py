@@ -6,13 +6,13 @@ out: metrics/metrics.json, details.csv, classes.csv, predictions.csv, figures/*.
 
 from __future__ import annotations
 
-from importlib import import_module
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cnn.process import stage
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from multiprocessing.connection import Connection
 
     from cnn.settings import schema
 
@@ -26,20 +26,20 @@ def main() -> None:
 
     options = params.load_params()
     runtime.set_environment(options.train.determinism)
-    with beside.pool(1) as drawing:
-        # It imports matplotlib while this process imports TensorFlow.
-        drawing.submit(import_module, "cnn.results.figures")
+    # It imports matplotlib while this process imports TensorFlow.
+    with beside.worker("cnn.results.figures") as drawing:
         runtime.prepare(options.train.determinism)  # before NumPy and TensorFlow are imported, or it has no effect
         evaluate(options, drawing)
 
 
-def evaluate(options: schema.Params, drawing: Executor) -> None:
+def evaluate(options: schema.Params, drawing: Connection) -> None:
     """Predict, measure, and have the pictures drawn by the process beside this one."""
     from cnn.network import inference, memory, saved
     from cnn.process import beside
     from cnn.results import metrics, pictures, tables
-    from cnn.storage import arrays
+    from cnn.storage import arrays, paths
 
+    paths.CHECKPOINT.unlink(missing_ok=True)  # not by train: until DVC has kept the model, it may still be lost
     model = saved.load_model()
     shift, flip = options.evaluate.shift, options.evaluate.flip
     predict = inference.predictor(model, shift, flip)
@@ -58,10 +58,10 @@ def evaluate(options: schema.Params, drawing: Executor) -> None:
     predictions = tables.write_predictions(answers, images)
     classes, first = arrays.read_classes(), predictions["split"].iloc[0]
     features = inference.feature_maps(model, images[first][0])
-    drawn = drawing.submit(pictures.draw_all, classes, predictions, features)
+    beside.send(drawing, partial(pictures.draw_all, classes, predictions), [features], "draw pictures")
     details = tables.write_details(answers, model.count_params())
     tables.write_classes(answers, classes)
-    beside.result(drawn, "draw pictures")
+    beside.received(drawing, "draw pictures")
     rows = {(row["split"], row["metric"]): row for row in details.to_dict("records")}
     for split in filter(answers.get, tables.HEADLINE):
         accuracy, loss = rows[split, "accuracy"], rows[split, "loss"]

@@ -2,7 +2,7 @@
 
 python -m cnn.predict PICTURE… [--model FILE] [--json | --csv]     a folder: all pictures in it; -: standard input
 Each picture is seen as it is: the copies that evaluate.shift and evaluate.flip average over are not.
-Exit code 0; 1: a picture could not be read, the others are answered; 2: no model, or no picture.
+Exit code 0; 1: a picture could not be read, the others are answered; 2: no model, no picture, or a reader was killed.
 """
 
 import argparse
@@ -32,8 +32,8 @@ def main() -> int:
 
     from cnn.predict import answers, reading, text
 
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names that are no UTF-8, as they are
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by the caller
+        stream.reconfigure(errors="surrogateescape")  # names that are no UTF-8, as they are
     try:
         names = reading.find(options.pictures)
         found = answers.Predictor(Path(options.model), options.invert)(names)

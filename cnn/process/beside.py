@@ -3,49 +3,34 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, TypeVar
+from typing import Any
 
 from cnn.process.errors import RunAgainError
 
-Result = TypeVar("Result")
-
-
-def pool(processes: int) -> ProcessPoolExecutor:
-    """So many new processes, started with the first work. Not forked: a stage has a thread, which watches DVC."""
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_begin)
-
-
-def result(future: Future[Result], what: str) -> Result:
-    """What a function gave there, or raised. Raises RunAgainError where its process, which does `what`, is gone."""
-    try:
-        return future.result()
-    except (BrokenProcessPool, MemoryError):
-        raise _gone(what) from None
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 @contextmanager
-def worker() -> Iterator[Connection]:
+def worker(*modules: str) -> Iterator[Connection]:
     """A process that waits for a function and arguments to be `sent`. `received` takes what the calls give, one by one.
 
-    For what is large: where a process of a pool is killed while something is handed over, the other side waits for the
-    rest of it forever. This pipe has only these two ends, so it ends with the process.
+    modules: what it imports first. It is not one of a pool: where one of those is killed while something is handed
+    over, the other side waits for the rest of it forever. This pipe has two ends alone, and ends with the process.
     """
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("spawn")  # not forked: a stage has a thread, which watches DVC
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,), daemon=True)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # there for good; here until it has started
-    try:
+    process = context.Process(target=_work, args=(theirs, modules), daemon=True)
+    with _starting():
         process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     theirs.close()
     try:
         yield ours
@@ -83,21 +68,48 @@ def _gone(what: str) -> RunAgainError:
     )
 
 
-def _work(connection: Connection) -> None:
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Around the start of a process: signals wait, here until it has started, there until `_begin`.
+
+    It gets no arguments of this program: were it killed before it had read more than a pipe holds, they would be waited
+    for to be read.
+    """
+    resource_tracker.ensure_running()  # `start` would do it otherwise, and let signals through
+    arguments, sys.argv = sys.argv, sys.argv[:1]
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        sys.argv = arguments
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def _work(connection: Connection, modules: Sequence[str]) -> None:
     _begin()
-    function, arguments = connection.recv()
-    for argument in arguments:
-        try:
-            content = ForkingPickler.dumps(function(argument))
-        except Exception as error:  # noqa: BLE001  # whatever it is: it is raised again where it is received
-            error.add_note(traceback.format_exc())
-            content = ForkingPickler.dumps(error)
-        connection.send_bytes(content)
+    for module in modules:
+        import_module(module)
+    with suppress(EOFError, OSError):  # the other end is gone
+        while True:
+            for content in _results(connection.recv_bytes()):
+                connection.send_bytes(content)
+
+
+def _results(sent: bytes) -> Iterator[bytes]:
+    """What the function that was sent gives for each of its arguments, until it raises something: then that."""
+    try:
+        function, arguments = ForkingPickler.loads(sent)
+        for argument in arguments:
+            yield bytes(ForkingPickler.dumps(function(argument)))
+    except Exception as error:  # noqa: BLE001  # whatever it is: it is raised again where it is received
+        error.add_note(traceback.format_exc())
+        yield bytes(ForkingPickler.dumps(error))
 
 
 def _begin() -> None:
     """In each process: leave Ctrl-C to the one that started it, and end with it, however that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     starter = multiprocessing.parent_process()
     assert starter
 

@@ -23,6 +23,7 @@ MENDABLE = {
     errno.EROFS: "use a directory on a file system that is not read-only",
     errno.EACCES: "give this user the permission",
     errno.EPERM: "give this user the permission",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENOENT: "run `dvc repro`, which makes it",
 }
 

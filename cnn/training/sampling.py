@@ -27,7 +27,8 @@ class Sampler:
     largest losses (0 for one that was never trained on), the others are drawn from the rest. Each that is drawn counts
     for as many as it stands for, as in Z. Qin et al., InfoBatch, arXiv:2303.04947, which draws below the mean loss and
     ends with epochs of all images. These weights are then scaled to a mean of 1. So each step's gradient is expected to
-    be that of all images, and a learning rate stays right.
+    be that of all images, and a learning rate stays right; with batch normalisation nearly so: its means and variances
+    are of the images as drawn.
     `variables`: what a checkpoint keeps.
     """
 
@@ -35,7 +36,7 @@ class Sampler:
         """count: of the training images. Raises InputError where an epoch is of less than a batch."""
         self._options, self._count = options, count
         if (smallest := self._size(options.epochs - 1)) < options.batch_size:
-            mend = " Lower it, or raise train.epoch_share." if options.epoch_share < 1 else ""
+            mend = " Raise train.epoch_share, or lower it." if options.batch_size <= count else ""
             raise InputError(
                 f"train.batch_size: expected at most the {smallest} training images of an epoch. Received: "
                 f"{options.batch_size}.{mend}"

@@ -234,11 +234,11 @@ def kill_self(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_that_is_killed_while_it_hands_over_is_one_clear_line(monkeypatch):
+def test_a_process_that_is_killed_while_it_hands_over_is_one_clear_line(monkeypatch, tmp_path):
     """A pool would wait for the rest of the result, and neither Ctrl-C nor SIGTERM would end it."""
     monkeypatch.setattr(machine, "threads", lambda: 2)
     with pytest.raises(InputError, match="Received: the end of one, killed or out of memory"):
-        list(parallel.in_chunks(late_or_cut_off, [0, 1, 2, 3], 1, "test"))
+        list(parallel.in_chunks(late_or_cut_off, [(number, tmp_path / "pid") for number in range(4)], 1, "test"))
     assert not multiprocessing.active_children()
 
 
@@ -291,10 +291,13 @@ def no_result(items):
 
 
 def late_or_cut_off(items):
-    """The first process is late, so that the second is killed while its result is half in the pipe."""
-    if items == [0]:
-        time.sleep(2)
-    elif items == [1]:
+    """The first process waits until the second has been killed, while its result was half in the pipe."""
+    (number, path), *_ = items
+    if number == 0:
+        while not path.exists() or alive(int(path.read_text() or os.getpid())):
+            time.sleep(0.05)
+    elif number == 1:
+        path.write_text(str(os.getpid()))
         threading.Timer(0.5, kill_self, [items]).start()
         return bytes(10_000_000)
     return b""

@@ -95,12 +95,14 @@ def test_the_steps_are_those_of_whole_batches(count, share, size, epochs):
 
 
 @pytest.mark.parametrize(("epochs", "share", "most"), [(1, 0.5, 150), (2, 0.5, 75), (2, 0.001, 0), (2, 1.0, 150)])
-def test_an_epoch_of_less_than_a_batch_is_refused(epochs, share, most):
+@pytest.mark.parametrize("size", [0, 1, 10, 151])
+def test_an_epoch_of_less_than_a_batch_is_refused(epochs, share, most, size):
+    size = max(size, most + 1)
     with pytest.raises(InputError) as refused:
-        trained(batch_size=most + 1, epochs=epochs, epoch_share=share)
-    mend = " Lower it, or raise train.epoch_share." if share < 1 else ""
+        trained(batch_size=size, epochs=epochs, epoch_share=share)
+    mend = " Raise train.epoch_share, or lower it." if size <= 150 else ""  # of so many images
     assert str(refused.value) == (
-        f"train.batch_size: expected at most the {most} training images of an epoch. Received: {most + 1}.{mend}"
+        f"train.batch_size: expected at most the {most} training images of an epoch. Received: {size}.{mend}"
     )
 
 
