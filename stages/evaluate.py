@@ -37,9 +37,8 @@ def evaluate(options: schema.Params, drawing: Connection) -> None:
     from cnn.network import inference, memory, saved
     from cnn.process import beside
     from cnn.results import metrics, pictures, tables
-    from cnn.storage import arrays, paths
+    from cnn.storage import arrays
 
-    paths.CHECKPOINT.unlink(missing_ok=True)  # not by train: until DVC has kept the model, it may still be lost
     model = saved.load_model()
     shift, flip = options.evaluate.shift, options.evaluate.flip
     predict = inference.predictor(model, shift, flip)

@@ -43,6 +43,7 @@ def main() -> None:
     about = card.Card(summary["dataset"], summary["classes"], image, summary["fit"], known)
     saved.save_model(model, entries=card.entries(about))
     team.exchange(b"")
+    paths.CHECKPOINT.unlink(missing_ok=True)
     print(f"train: accuracy in the last epoch {rows[-1]['accuracy']:.4f}")
 
 

@@ -254,16 +254,6 @@ def test_a_training_ends_with_dvc_and_the_next_run_goes_on_from_it(committed, nu
     assert re.search(r"going on from step [\d,]+ of", committed.run("dvc", "repro"))
 
 
-def test_a_training_that_ended_before_dvc_kept_its_model_is_not_lost(committed):
-    """DVC is killed, or its cache has no space: then it removes the model, and has train run again."""
-    committed.set(train={"epochs": 3})
-    assert "going on" not in committed.run("python", "-m", "stages.train")
-    model = committed.read("data/model/model.keras")
-    assert re.search(r"going on from step [\d,]+ of", committed.run("dvc", "repro"))
-    assert committed.read("data/model/model.keras") == model
-    assert not (committed.folder / "data/checkpoint/train.npz").exists()
-
-
 def wait_for(condition, seconds):
     deadline = time.monotonic() + seconds
     while not condition():

@@ -29,14 +29,15 @@ def worker(*modules: str) -> Iterator[Connection]:
     context = multiprocessing.get_context("spawn")  # not forked: a stage has a thread, which watches DVC
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, modules), daemon=True)
-    with _starting():
-        process.start()
-    theirs.close()
     try:
+        with _starting():
+            process.start()
+        theirs.close()
         yield ours
     finally:
-        process.kill()
-        process.join()
+        if process.pid:
+            process.kill()
+            process.join()
         ours.close()
 
 
@@ -70,25 +71,28 @@ def _gone(what: str) -> RunAgainError:
 
 @contextmanager
 def _starting() -> Iterator[None]:
-    """Around the start of a process: signals wait, here until it has started, there until `_begin`.
+    """Around the start of a process: signals wait, in this thread until it has started, there until `_begin`.
 
-    It gets no arguments of this program: were it killed before it had read more than a pipe holds, they would be waited
-    for to be read.
+    One that another thread takes, as TensorFlow's may, does not wait: then a traceback is printed. The process gets no
+    arguments of this program: were it killed before it had read more than a pipe holds, they would be waited for to be
+    read.
     """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     resource_tracker.ensure_running()  # `start` would do it otherwise, and let signals through
-    arguments, sys.argv = sys.argv, sys.argv[:1]
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    arguments, sys.argv = sys.argv, sys.argv[:1]
     try:
         yield
     finally:
         sys.argv = arguments
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(connection: Connection, modules: Sequence[str]) -> None:
     _begin()
-    for module in modules:
-        import_module(module)
+    with suppress(ImportError):  # it is told where the module is needed
+        for module in modules:
+            import_module(module)
     with suppress(EOFError, OSError):  # the other end is gone
         while True:
             for content in _results(connection.recv_bytes()):

@@ -90,6 +90,7 @@ def _end_with(pids: list[int]) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def wait() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the main thread may hold them back
         watch.poll()
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -7,7 +7,7 @@ LOCAL = Path("data/local")  # the user's own images, in a folder for each data s
 PROCESSED = Path("data/processed")
 SUMMARY = PROCESSED / "summary.json"
 MODEL = Path("data/model/model.keras")
-CHECKPOINT = Path("data/checkpoint/train.npz")  # no output, which DVC deletes before a stage; gone with evaluate
+CHECKPOINT = Path("data/checkpoint/train.npz")  # no output: DVC deletes those before a stage runs
 
 METRICS = Path("metrics/metrics.json")
 DETAILS = Path("metrics/details.csv")

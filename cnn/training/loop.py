@@ -54,12 +54,12 @@ def train_cnn_model(
     precision.require(options.precision)
     sampler = Sampler(options, len(images))
     images = arrays.hold(images)
-    measured_at_once = memory.images_at_once(model, VALIDATION_BATCH if validation else TRIED)
     step = Step(model, images.dtype, options, class_weights(labels, model.output_shape[-1], options), workers)
     rows = step.rows.stop - step.rows.start
     held = min(len(images), max(CHUNK // options.batch_size, 1) * rows) * images[:1].nbytes
-    memory.require_training(model, rows, held, measured_at_once, options.shards)
-    validate = _validator(model, validation, measured_at_once)
+    at_once = memory.images_at_once(model, VALIDATION_BATCH if validation else TRIED)
+    memory.require_training(model, rows, held, at_once, options.shards)
+    validate = _validator(model, validation, at_once)
     settings = [saved.describe(model), options.model_dump_json()]
     workers.require_same(fingerprint([labels, images[:TRIED]], settings, anywhere=True))
     key = fingerprint([images, labels, *(validation or ())], settings) if checkpoint_path else ""

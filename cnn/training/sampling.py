@@ -36,7 +36,7 @@ class Sampler:
         """count: of the training images. Raises InputError where an epoch is of less than a batch."""
         self._options, self._count = options, count
         if (smallest := self._size(options.epochs - 1)) < options.batch_size:
-            mend = " Raise train.epoch_share, or lower it." if options.batch_size <= count else ""
+            mend = " Raise train.epoch_share, or lower train.batch_size." if options.batch_size <= count else ""
             raise InputError(
                 f"train.batch_size: expected at most the {smallest} training images of an epoch. Received: "
                 f"{options.batch_size}.{mend}"

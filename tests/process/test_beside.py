@@ -1,6 +1,7 @@
 """Processes beside this one. How they end is in tests/datasets/test_reading.py."""
 
 import errno
+import importlib
 import operator
 import os
 import signal
@@ -51,7 +52,7 @@ def test_a_process_that_was_killed_before_it_got_its_work_is_one_clear_line(monk
             beside.send(process, os.stat, ["/"], "draw pictures")
 
 
-def test_processes_start_with_the_signals_held_back_and_without_the_arguments(monkeypatch, capfd):
+def test_processes_start_with_the_signals_held_back_and_without_the_arguments():
     """The first of them too. Killed in between, one would leave a traceback, or many arguments in a full pipe."""
     code = """
 import multiprocessing.process, signal, sys
@@ -65,18 +66,40 @@ sys.argv[1:] = ["a picture"] * 10
 with beside.worker(), beside.worker():
     pass
 print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])), len(sys.argv))
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+with beside.worker():
+    pass
+print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])) == [signal.SIGTERM])
 """
-    held = sorted([signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
-    assert tiny.fresh_python(code).stdout.splitlines() == [f"{held} []", f"{held} []", "[] 11"]
+    held = f"{sorted([signal.SIGHUP, signal.SIGINT, signal.SIGTERM])} []"
+    assert tiny.fresh_python(code).stdout.splitlines() == [held, held, "[] 11", held, "True"]
+
+
+def test_a_process_at_work_ignores_ctrl_c_and_takes_the_other_signals():
+    with beside.worker() as process:
+        beside.send(process, blocked_and_ignored, [None], "look")
+        assert beside.received(process, "look") == ([], True, False)
+
+
+def blocked_and_ignored(_):
+    blocked = sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+    return blocked, *(signal.getsignal(number) is signal.SIG_IGN for number in (signal.SIGINT, signal.SIGTERM))
+
+
+def test_a_module_that_cannot_be_imported_is_named_where_it_is_needed():
+    with beside.worker("no_such_module") as process, pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        beside.send(process, importlib.import_module, ["no_such_module"], "look")
+        beside.received(process, "look")
 
 
 PROGRAM = """
-import time
-from cnn.process import beside
+import os, time
+from cnn.process import beside, stage
 from cnn.process.errors import reported
 
 if __name__ == "__main__":
     with reported("program"):
+        stage._end_with([os.getppid()])  # a second thread, as a stage has it
         print(flush=True)
         with beside.worker() as first, beside.worker() as second:
             beside.send(second, time.sleep, [60], "sleep")

@@ -100,7 +100,7 @@ def test_an_epoch_of_less_than_a_batch_is_refused(epochs, share, most, size):
     size = max(size, most + 1)
     with pytest.raises(InputError) as refused:
         trained(batch_size=size, epochs=epochs, epoch_share=share)
-    mend = " Raise train.epoch_share, or lower it." if size <= 150 else ""  # of so many images
+    mend = " Raise train.epoch_share, or lower train.batch_size." if size <= 150 else ""  # of so many images
     assert str(refused.value) == (
         f"train.batch_size: expected at most the {most} training images of an epoch. Received: {size}.{mend}"
     )
