@@ -1,4 +1,4 @@
-"""Processes beside this one. How they end is in tests/datasets/test_reading.py."""
+"""Processes beside this one. How those that read pictures end is in tests/datasets/test_reading.py."""
 
 import errno
 import importlib
@@ -33,7 +33,6 @@ def test_a_process_works_again_and_again():
 
 def test_a_process_imports_what_it_is_told_to():
     with beside.worker("colorsys") as process:
-        beside.send(process, operator.contains, [], "look")
         beside.send(process, is_imported, ["colorsys", "chunk"], "look")
         assert [beside.received(process, "look") for _ in range(2)] == [True, False]
 
